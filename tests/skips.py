@@ -1,0 +1,62 @@
+"""Which skipped tests are in order: those that say `needs X` where X can be looked for and is not there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["objection"]
+
+REPOSITORY = Path(__file__).parents[1]
+REASON = re.compile(r"needs (?:an? )?(?P<thing>\S+)")
+IMPORTORSKIP = re.compile(r"could not import '(?P<thing>[\w.]+)'")  # pytest.importorskip
+
+
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# Things that are neither a module, nor a program, nor a path from the repository's root.
+CONDITIONS: dict[str, Callable[[], bool]] = {
+    "CUDA": has_cuda,
+    "Linux": lambda: sys.platform == "linux",
+    "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
+    "non-root": lambda: hasattr(os, "geteuid") and os.geteuid() != 0,
+}
+
+
+def objection(reason: str) -> str | None:
+    """What is wrong with a skip, or None for one that is in order.
+
+    Args:
+        reason: the skip's reason; everything after the thing needed is for people, as in
+            ``needs ../shared/data/m4_hourly, which is not part of the repository``.
+    """
+    if IMPORTORSKIP.match(reason):
+        return None
+    match = REASON.match(reason)
+    if match is None:
+        return f"{reason!r} does not begin with `needs X`, X being {_kinds()}"
+    thing = match["thing"].rstrip(".,;:")
+    if _is_there(thing):
+        return f"{reason!r}, and {thing} is here"
+    return None
+
+
+def _is_there(thing: str) -> bool:
+    if thing in CONDITIONS:
+        return CONDITIONS[thing]()
+    if "/" in thing:
+        return (REPOSITORY / thing).exists()
+    return shutil.which(thing) is not None or importlib.util.find_spec(thing) is not None
+
+
+def _kinds() -> str:
+    return f"a module, a program, a path from the repository's root or one of {', '.join(CONDITIONS)}"

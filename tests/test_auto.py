@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from synthetic import panel_of, seasonal_series
+
+from tsforecast.config.schema import Config
+from tsforecast.features.auto import resolve, resolve_lags, resolve_lookback, resolve_split
+
+
+def config(**changes: object) -> Config:
+    return Config.model_validate(
+        {"data": {"path": "x.csv", "time": "ds", "target": "y"}, "horizon": 12, **changes}
+    )
+
+
+def test_what_the_user_gave_stays() -> None:
+    given = config(
+        season_length=6,
+        lookback=17,
+        split={"validation": 5, "test": 7},
+        scaling="window",
+        model={"lags": [6, 9]},
+    )
+    resolved = resolve(given, panel_of(seasonal_series(144), freq="MS"))
+    assert resolved.season_length == [6]
+    assert resolved.lookback == 17
+    assert (resolved.split.validation, resolved.split.test) == (5, 7)
+    assert resolved.scaling == "window"
+    assert resolved.model.lags == [6, 9]
+
+
+def test_nothing_is_left_auto() -> None:
+    resolved = resolve(config(), panel_of(seasonal_series(144), freq="MS"))
+    left = [
+        value
+        for section in (resolved, resolved.data, resolved.split, resolved.model, resolved.training)
+        for name, value in section
+        if value == "auto"
+    ]
+    assert left == []
+    assert resolved.data.freq == "MS"
+    assert resolved.data.calendar == ["month_of_year"]
+
+
+def test_the_seasons_become_lags() -> None:
+    assert resolve_lags([24, 168]) == [24, 168]
+    assert resolve_lags([1]) == []
+
+
+@pytest.mark.parametrize("length", [3, 10, 30, 60, 144, 1000, 50_000])
+@pytest.mark.parametrize("n_series", [1, 3, 400])
+@pytest.mark.parametrize(("horizon", "season"), [(1, 1), (12, 12), (48, 24), (24, 168)])
+def test_the_split_leaves_more_than_it_takes(length: int, n_series: int, horizon: int, season: int) -> None:
+    validation, test = resolve_split(horizon, [season], np.full(n_series, length))
+    assert validation >= 1
+    assert test % horizon == 0
+    if length >= 2 * season + 3 * horizon:
+        assert test >= horizon
+        assert validation % horizon == 0
+        assert length - validation - test >= max(horizon, 2 * season)
+
+
+def test_one_long_series_holds_back_several_windows_and_a_panel_one() -> None:
+    assert resolve_split(24, [24], np.array([5000])) == (384, 192)
+    assert resolve_split(48, [24], np.full(414, 960)) == (48, 48)
+
+
+def test_short_series_give_up_the_test_part_first() -> None:
+    assert resolve_split(12, [12], np.array([50])) == (12, 0)
+
+
+@pytest.mark.parametrize("length", [2, 5, 20, 200])
+def test_the_lookback_fits_into_half_of_the_series(length: int) -> None:
+    assert 1 <= resolve_lookback(12, [12], np.array([length])) <= max(1, length // 2)

@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from tsforecast.config.schema import CELL_NAMES
+from tsforecast.recurrent.cells import CELLS
+from tsforecast.recurrent.heads import PointHead
+from tsforecast.recurrent.network import Network
+
+
+def make_network(cell: str, **settings: object) -> Network:
+    torch.manual_seed(0)
+    return Network(cell=cell, input_size=4, n_values=2, hidden_size=6, **settings)  # type: ignore[arg-type]
+
+
+def test_the_schema_lists_the_cells_there_are() -> None:
+    assert set(CELL_NAMES) == set(CELLS)
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize(("batch", "time"), [(1, 1), (5, 7)])
+def test_a_causal_network_forecasts_after_every_step(
+    cell: str, num_layers: int, batch: int, time: int
+) -> None:
+    y_hat, state = make_network(cell, num_layers=num_layers)(torch.randn(batch, time, 4))
+    h = state[0] if isinstance(state, tuple) else state
+    assert y_hat.shape == (batch, time)
+    assert h.shape == (num_layers, batch, 6)
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_a_causal_network_does_not_see_later_steps(cell: str) -> None:
+    network = make_network(cell)
+    torch.nn.init.normal_(network.head.linear.weight)
+    x = torch.randn(2, 6, 4)
+    changed = x.clone()
+    changed[:, 4:] += 1
+    before, after = network(x)[0], network(changed)[0]
+    assert torch.equal(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_the_last_states_of_both_directions_make_the_forecast(cell: str) -> None:
+    network = make_network(cell, bidirectional=True)
+    torch.nn.init.normal_(network.head.linear.weight)
+    x = torch.randn(3, 5, 4)
+    _, state = network.recurrence(x)
+    h = (
+        state[0] if isinstance(state, tuple) else state
+    )  # torch's own last states: (directions, batch, hidden)
+    expected = x[:, -1, :2] @ network.base + network.head(torch.cat([h[0], h[1]], dim=1)[:, None]).squeeze(1)
+    torch.testing.assert_close(network.last_step(x), expected)
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_a_bidirectional_network_sees_the_whole_window(cell: str) -> None:
+    network = make_network(cell, bidirectional=True)
+    torch.nn.init.normal_(network.head.linear.weight)
+    x = torch.randn(1, 5, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network.last_step(x).sum(), x)
+    assert (gradient.abs().sum(dim=2) > 0).all()
+
+
+def test_dropout_acts_between_layers_and_in_training_only() -> None:
+    network = make_network("lstm", num_layers=2, dropout=0.5)
+    torch.nn.init.normal_(network.head.linear.weight)
+    x = torch.randn(2, 5, 4)
+    assert not torch.equal(network(x)[0], network(x)[0])
+    network.eval()
+    assert torch.equal(network(x)[0], network(x)[0])
+
+
+def test_the_loss_is_the_mean_absolute_error_of_the_observed_targets() -> None:
+    y_hat, y = torch.tensor([[1.0, 2.0], [3.0, 9.0]]), torch.tensor([[2.0, 4.0], [3.0, 0.0]])
+    observed = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    assert PointHead(3).loss(y_hat, y, observed).item() == pytest.approx((1 + 2 + 0) / 3)

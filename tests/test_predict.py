@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import seasonal_frame
+
+from tsforecast.config.load import config_from_mapping
+from tsforecast.errors import ConfigError, DataError, RunError
+from tsforecast.workflows.predict import (
+    LoadedRun,
+    load_run,
+    parse_quantiles,
+    predict,
+    with_input_names,
+    write_forecast,
+)
+from tsforecast.workflows.train import Trained, train
+
+FRAME = seasonal_frame(n_series=3, length=72).rename(
+    columns={"unique_id": "shop", "ds": "month", "y": "sales"}
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    config = config_from_mapping(
+        {
+            "data": {"path": "unused.csv", "time": "month", "target": "sales", "id": "shop"},
+            "horizon": 6,
+            "model": {"hidden_size": 8},
+            "training": {"max_steps": 20, "batch_size": 16},
+        }
+    )
+    return train(config, path=tmp_path_factory.mktemp("runs") / "run", source=FRAME)
+
+
+@pytest.fixture(scope="module")
+def run(trained: Trained) -> LoadedRun:
+    return load_run(trained.path)
+
+
+def test_without_data_the_forecast_is_the_one_made_at_the_end_of_training(
+    trained: Trained, run: LoadedRun
+) -> None:
+    frame, _ = predict(run)
+    pd.testing.assert_frame_equal(frame, trained.forecast, check_exact=True)
+
+
+def test_with_the_training_data_the_forecast_is_the_same(trained: Trained, run: LoadedRun) -> None:
+    frame, _ = predict(run, FRAME)
+    pd.testing.assert_frame_equal(frame, trained.forecast, check_exact=True)
+
+
+def test_a_horizon_longer_than_trained_begins_with_the_trained_one(trained: Trained, run: LoadedRun) -> None:
+    frame, _ = predict(run, horizon=30)
+    assert frame["lead_time"].max() == 30
+    begins = frame[frame["lead_time"] <= 6].reset_index(drop=True)
+    assert begins["y_hat"].to_numpy() == pytest.approx(trained.forecast["y_hat"].to_numpy(), rel=1e-6)
+
+
+def test_as_of_equals_data_that_ends_there(run: LoadedRun) -> None:
+    cut, _ = predict(run, FRAME, as_of="2019-06-15")
+    ends_there, _ = predict(run, FRAME[FRAME["month"] <= "2019-06-15"])
+    assert cut["cutoff"].unique().tolist() == [pd.Timestamp("2019-06-01")]
+    pd.testing.assert_frame_equal(cut, ends_there, check_exact=True)
+
+
+def test_changing_the_last_observation_moves_the_first_step(run: LoadedRun) -> None:
+    changed = FRAME.copy()
+    changed.loc[changed["month"] == changed["month"].max(), "sales"] += 3
+    before, _ = predict(run, FRAME)
+    after, _ = predict(run, changed)
+    first = before["lead_time"] == 1
+    assert ((before["y_hat"] - after["y_hat"])[first].abs() > 1e-3).all()
+
+
+def test_a_series_never_seen_is_forecast_and_said_to_be_unseen(
+    run: LoadedRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    renamed = FRAME.assign(shop=FRAME["shop"].replace({"s2": "new shop"}))
+    frame, _ = predict(run, renamed)
+    assert set(frame["unique_id"]) == {"s0", "s1", "new shop"}
+    assert "1 series the model was not trained on" in caplog.text
+    assert "'new shop'" in caplog.text
+
+
+def test_a_few_new_rows_are_enough(run: LoadedRun) -> None:
+    frame, _ = predict(run, FRAME[FRAME["month"] >= "2020-12-01"], horizon=2)
+    assert np.isfinite(frame["y_hat"]).all()
+
+
+def test_quantiles_of_the_moment_replace_those_of_the_config(run: LoadedRun) -> None:
+    frame, _ = predict(run, quantile_levels=parse_quantiles("0.95, 0.05"))
+    assert [column for column in frame if column.startswith("q")] == ["q0.05", "q0.95"]
+
+
+@pytest.mark.parametrize("text", ["0", "1", "1.2", "0.1,0.1", "nan", "high", "0.5;0.9"])
+def test_quantile_levels_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--quantiles"):
+        parse_quantiles(text)
+
+
+def test_data_of_another_frequency_is_refused_with_both(run: LoadedRun) -> None:
+    daily = FRAME.assign(
+        month=FRAME.groupby("shop")
+        .cumcount()
+        .map(lambda k: pd.Timestamp("2024-01-01") + pd.Timedelta(days=k))
+    )
+    with pytest.raises(RunError, match=r"'D'.*trained on 'MS'"):
+        predict(run, daily)
+
+
+def test_as_of_before_all_rows_is_refused(run: LoadedRun) -> None:
+    with pytest.raises(DataError, match=r"no series has a row at or before --as-of '1999-01-01'"):
+        predict(run, as_of="1999-01-01")
+
+
+def test_as_of_that_is_no_date_is_refused(run: LoadedRun) -> None:
+    with pytest.raises(ConfigError, match=r"--as-of: 'yesterdayish'"):
+        predict(run, as_of="yesterdayish")
+
+
+def test_input_names_give_the_users_columns_back(trained: Trained, run: LoadedRun) -> None:
+    frame = with_input_names(predict(run)[0], run.config.data)
+    assert list(frame.columns[:5]) == ["shop", "month", "cutoff", "lead_time", "y_hat"]
+
+
+@pytest.mark.parametrize("name", ["forecast.csv", "forecast.parquet"])
+def test_a_forecast_file_reads_back_as_it_was(run: LoadedRun, tmp_path: Path, name: str) -> None:
+    frame, _ = predict(run)
+    write_forecast(tmp_path / name, frame)
+    back = (
+        pd.read_parquet(tmp_path / name)
+        if name.endswith("parquet")
+        else pd.read_csv(tmp_path / name, parse_dates=["ds", "cutoff"])
+    )
+    pd.testing.assert_frame_equal(back, frame, check_exact=True)
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nowhere"):
+        load_run(tmp_path / "nowhere")

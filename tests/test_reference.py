@@ -1,0 +1,51 @@
+"""What is made from the schema and checked in: the reference page and the editors' schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tsforecast.config.reference import json_schema, reference_page
+from tsforecast.config.schema import CONFIG_KEYS
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_the_reference_page_is_the_one_the_schema_gives() -> None:
+    page = (REPOSITORY / "docs" / "config.md").read_text(encoding="utf-8")
+
+    assert page == reference_page(), "run: python -m tsforecast.config.reference > docs/config.md"
+
+
+def test_the_schema_that_shipped_configs_name_is_the_one_the_package_prints() -> None:
+    shipped = (REPOSITORY / "configs" / "schema.json").read_text(encoding="utf-8")
+
+    assert shipped == json_schema(), "run: tsforecast config schema > configs/schema.json"
+
+
+def test_the_reference_page_has_one_row_for_each_key() -> None:
+    lines = reference_page().splitlines()
+
+    keys = [line.split("`")[1] for line in lines if line.startswith("| `")]
+
+    assert sorted(keys) == sorted(CONFIG_KEYS)
+
+
+def test_every_row_of_the_reference_page_has_four_cells() -> None:
+    rows = [line for line in reference_page().splitlines() if line.startswith("|")]
+
+    assert {row.replace(r"\|", "").count("|") for row in rows} == {5}
+
+
+def test_the_json_schema_refuses_unknown_keys_in_every_section() -> None:
+    schema = json.loads(json_schema())
+
+    sections = [schema, *schema["$defs"].values()]
+
+    assert all(section["additionalProperties"] is False for section in sections)
+
+
+def test_the_json_schema_has_the_bounds_of_the_models() -> None:
+    horizon = json.loads(json_schema())["properties"]["horizon"]
+
+    assert (horizon["type"], horizon["minimum"], horizon["maximum"]) == ("integer", 1, 10_000)

@@ -1,0 +1,85 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tsforecast import runtime
+from tsforecast.errors import ConfigError, StoppedError
+from tsforecast.runtime import choose_device, deferred_signals, set_precision
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_asking_for_cuda_where_there_is_none_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"runtime.device: 'cuda'.*no GPU.*'auto'"):
+        choose_device("cuda")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_falls_back_to_the_cpu() -> None:
+    assert choose_device("auto") == torch.device("cpu")
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_gpu_precisions_are_refused_on_the_cpu(precision: str) -> None:
+    with pytest.raises(ConfigError, match=rf"runtime.precision: '{precision}' needs a GPU"):
+        set_precision(precision, torch.device("cpu"))
+
+
+def test_a_signal_waits_until_it_is_asked_for_and_the_second_does_not() -> None:
+    with deferred_signals() as stop_signal:
+        assert stop_signal() is None
+        signal.raise_signal(signal.SIGTERM)
+        assert stop_signal() == signal.SIGTERM
+        with pytest.raises(StoppedError) as stopped:
+            signal.raise_signal(signal.SIGINT)
+    assert stopped.value.exit_code == 130
+
+
+def test_the_handlers_from_before_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with deferred_signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+PAGE_FAULTS = """
+import resource, torch
+from tsforecast.runtime import keep_freed_memory
+torch.set_num_threads(1)
+if {keep}:
+    assert keep_freed_memory()
+def step():
+    return sum(torch.ones(1 << 20) * k for k in range(4))
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux, whose glibc has mallopt")
+def test_kept_memory_is_not_mapped_afresh_at_every_step() -> None:
+    faults = {
+        keep: int(subprocess.check_output([sys.executable, "-c", PAGE_FAULTS.format(keep=keep)]))
+        for keep in (False, True)
+    }
+    assert faults[True] < faults[False] / 10
+
+
+def test_importing_the_module_changes_no_allocator_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert runtime.keep_freed_memory() is False

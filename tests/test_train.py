@@ -1,0 +1,192 @@
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from synthetic import seasonal_frame
+
+import tsforecast
+from tsforecast.config.load import config_from_mapping
+from tsforecast.config.schema import Config
+from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
+from tsforecast.training.fit import Watcher
+from tsforecast.workflows.train import check_skill, report, train
+
+
+def config(**changes: object) -> Config:
+    settings: dict[str, object] = {
+        "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
+        "horizon": 6,
+        "model": {"hidden_size": 8},
+        "training": {"max_steps": 12, "batch_size": 16},
+    }
+    return config_from_mapping(settings | changes)
+
+
+FRAME = seasonal_frame(n_series=3, length=72)
+
+
+def test_a_run_folder_holds_what_the_design_says(tmp_path: Path) -> None:
+    trained = train(config(), path=tmp_path / "run", source=FRAME)
+    files = {
+        path.relative_to(tmp_path / "run").as_posix()
+        for path in (tmp_path / "run").rglob("*")
+        if path.is_file()
+    }
+    assert files == {
+        "config.yaml",
+        "forecast.csv",
+        "history.jsonl",
+        "manifest.json",
+        "metrics.json",
+        "model.json",
+        "model.safetensors",
+        "plots/error_by_lead_time.png",
+        "plots/forecast.png",
+        "plots/test.png",
+        "plots/training.png",
+        "scores.csv",
+    }
+    assert not (tmp_path / ".run.train").exists()
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert set(metrics["test"]["models"]) == {"lstm", "naive", "seasonal_naive", "drift"}
+    written = pd.read_csv(tmp_path / "run" / "forecast.csv")
+    assert written["y_hat"].tolist() == trained.forecast["y_hat"].tolist()
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in history] == list(range(13))
+    assert history[-1]["windows_per_second"] > 0
+
+
+def test_the_same_seed_gives_the_same_forecast(tmp_path: Path) -> None:
+    first, second = (train(config(), path=tmp_path / name, source=FRAME).forecast for name in "ab")
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_another_seed_gives_another_forecast(tmp_path: Path) -> None:
+    first = train(config(), path=tmp_path / "a", source=FRAME).forecast
+    other = config(training={"max_steps": 12, "batch_size": 16, "seed": 2})
+    assert not first["y_hat"].equals(train(other, path=tmp_path / "b", source=FRAME).forecast["y_hat"])
+
+
+def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
+    shuffled = FRAME.sample(frac=1, random_state=0)
+    first, second = (
+        train(config(), path=tmp_path / name, source=frame).forecast
+        for name, frame in (("a", FRAME), ("b", shuffled))
+    )
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_the_test_part_does_not_reach_the_model_before_it_is_scored(tmp_path: Path) -> None:
+    """Training, validation and the forecast windows of the test see nothing of what they are scored on."""
+    changed = FRAME.copy()
+    last = changed.groupby("unique_id").cumcount(ascending=False) < 6
+    changed.loc[last, "y"] += 1000
+    settings = config(training={"max_steps": 12, "batch_size": 16, "final_fit": False})
+    first, second = (
+        train(settings, path=tmp_path / name, source=frame) for name, frame in (("a", FRAME), ("b", changed))
+    )
+    for name, weight in first.model.network.state_dict().items():
+        assert torch.equal(weight, second.model.network.state_dict()[name])
+    assert first.fit.best_score == second.fit.best_score
+    assert first.scores is not None
+    assert second.scores is not None
+    assert second.scores.by_model.loc["lstm", "mae"] > first.scores.by_model.loc["lstm", "mae"] + 900
+
+
+def test_the_final_fit_learns_from_the_held_back_part(tmp_path: Path) -> None:
+    changed = FRAME.copy()
+    changed.loc[changed.groupby("unique_id").cumcount(ascending=False) < 6, "y"] *= 1.5
+    settings = config(training={"max_steps": 60, "batch_size": 16, "learning_rate": 0.01})
+    first, second = (
+        train(settings, path=tmp_path / name, source=frame) for name, frame in (("a", FRAME), ("b", changed))
+    )
+    assert first.fit.best_step == second.fit.best_step > 0
+    assert any(
+        not torch.equal(weight, second.model.network.state_dict()[name])
+        for name, weight in first.model.network.state_dict().items()
+    )
+
+
+def test_an_interrupted_training_is_resumed_to_the_same_forecast(tmp_path: Path) -> None:
+    straight = train(config(), path=tmp_path / "straight", source=FRAME)
+    seen: list[int] = []
+    watcher = Watcher(on_step=seen.append, stop_signal=lambda: 2 if len(seen) == 7 else None)
+    with pytest.raises(StoppedError) as stopped:
+        train(config(), path=tmp_path / "run", source=FRAME, watcher=watcher)
+    assert stopped.value.exit_code == 130
+    assert not (tmp_path / "run").exists()
+    resumed = train(config(), path=tmp_path / "run", source=FRAME, resume=True)
+    pd.testing.assert_frame_equal(resumed.forecast, straight.forecast, check_exact=True)
+
+
+def test_a_plain_train_replaces_an_interrupted_one(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(config(), path=tmp_path / "run", source=FRAME, watcher=Watcher(stop_signal=lambda: 15))
+    assert (tmp_path / ".run.train").exists()
+    train(config(horizon=4), path=tmp_path / "run", source=FRAME)
+    assert not (tmp_path / ".run.train").exists()
+
+
+def test_resuming_what_was_never_begun_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no interrupted training to resume"):
+        train(config(), path=tmp_path / "run", source=FRAME, resume=True)
+
+
+def test_an_existing_run_is_refused_before_training_and_replaced_when_told(tmp_path: Path) -> None:
+    train(config(), path=tmp_path / "run", source=FRAME)
+    with pytest.raises(ConfigError, match=r"--overwrite.*--resume"):
+        train(config(), path=tmp_path / "run", source=FRAME, watcher=Watcher(on_step=pytest.fail))
+    again = train(config(horizon=3), path=tmp_path / "run", source=FRAME, overwrite=True)
+    assert again.forecast["lead_time"].max() == 3
+    assert tsforecast.load(tmp_path / "run").config.horizon == 3
+
+
+def test_short_series_are_trained_without_a_test_part_and_the_report_says_so(tmp_path: Path) -> None:
+    trained = train(config(), path=tmp_path / "run", source=seasonal_frame(length=36))
+    assert trained.config.split.test == 0
+    assert trained.scores is None
+    assert "No test part was held back" in report(trained)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] is None
+
+
+def test_series_too_short_to_learn_anything_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    data = {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id", "freq": "MS"}
+    with pytest.raises(DataError, match="no series is long enough"):
+        train(config(data=data), path=tmp_path / "run", source=seasonal_frame(length=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0])
+def test_constant_series_are_forecast_as_they_are(tmp_path: Path, level: float) -> None:
+    frame = FRAME.assign(y=level)
+    trained = train(config(), path=tmp_path / "run", source=frame)
+    assert trained.forecast["y_hat"].tolist() == pytest.approx([level] * 18, abs=1e-3)
+
+
+def test_past_covariates_are_learned_from(tmp_path: Path) -> None:
+    """The target repeats the covariate of the step before, which nothing else can tell."""
+    x = pd.Series(range(300)).mul(7919).mod(101).div(10).astype(float)
+    frame = pd.DataFrame(
+        {"ds": pd.date_range("2020-01-01", periods=300), "x": x, "y": x.shift(1).fillna(0.0)}
+    )
+    settings = config(
+        data={"path": "unused.csv", "time": "ds", "target": "y", "covariates": {"past": ["x"]}},
+        horizon=1,
+        training={"max_steps": 300, "learning_rate": 0.01},
+    )
+    with_x = train(settings, path=tmp_path / "with", source=frame).fit.best_score
+    without = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"covariates": type(settings.data.covariates)()})}
+    )
+    assert with_x < 0.3 * train(without, path=tmp_path / "without", source=frame).fit.best_score
+
+
+def test_the_quality_gate_names_skill_and_requirement(tmp_path: Path) -> None:
+    trained = train(config(), path=tmp_path / "run", source=FRAME)
+    check_skill(trained, -math.inf)
+    with pytest.raises(QualityGateError, match=r"asks for more than 0\.99") as refused:
+        check_skill(trained, 0.99)
+    assert refused.value.exit_code == 6

@@ -1,0 +1,142 @@
+"""Where words go: data to stdout, messages to stderr, and to a log file when one is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from tsforecast.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from tsforecast.training.fit import Watcher
+
+__all__ = [
+    "LogFile",
+    "Quiet",
+    "Set",
+    "Verbose",
+    "duration",
+    "print_data",
+    "start_messages",
+    "watched_training",
+]
+
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but errors.")]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Messages also when nobody watches, and more of them.")
+]
+LogFile: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Append every message, with its time, to this file.", metavar="FILE")
+]
+Set: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. training.max_steps=50."
+    ),
+]
+
+
+def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:
+    """Sends the package's messages to stderr, by who watches, and to the log file.
+
+    On a terminal what is going on is said; in a pipe or under cron only what is wrong.
+    """
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    level = (
+        logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO if watched else logging.WARNING
+    )
+    stderr = logging.StreamHandler()
+    stderr.setLevel(level)
+    stderr.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [stderr]
+    if log_file is not None:
+        try:
+            file = logging.FileHandler(log_file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"--log-file: {str(log_file)!r} cannot be written: {error.strerror}."
+            ) from error
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(file)
+    log = logging.getLogger("tsforecast")
+    for before in list(log.handlers):
+        log.removeHandler(before)
+        before.close()
+    for handler in handlers:
+        log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+
+
+def print_data(text: str) -> None:
+    """Prints what was asked for; a reader that has seen enough (``| head``) is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{max(seconds, 1)} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+@contextmanager
+def watched_training(*, quiet: bool) -> Iterator[Watcher]:
+    """A watcher that estimates the time, draws a bar on a terminal, and stops between two steps on a signal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from tsforecast.runtime import deferred_signals
+    from tsforecast.training.fit import Watcher
+    from tsforecast.training.plan import Plan
+
+    log = logging.getLogger(__name__)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)
+    with bar, deferred_signals() as stop_signal:
+        task = bar.add_task("training", total=None)
+
+        def on_plan(plan: Plan, seconds_per_step: float, device: torch.device) -> None:
+            log.info(
+                "training: at most %d steps of %d windows, about %s on %s",
+                plan.steps,
+                plan.batch_size,
+                duration(plan.steps * seconds_per_step),
+                device,
+            )
+            bar.update(task, total=plan.steps, completed=0)
+
+        def on_final_fit(steps: int) -> None:
+            bar.update(task, description="final fit", total=steps, completed=0)
+
+        def on_validation(record: dict[str, float]) -> None:
+            log.debug(
+                "step %d: loss %s, validation MASE %s", record["step"], record["loss"], record["validation"]
+            )
+            bar.update(task, description=f"training (validation MASE {record['validation']:.3f})")
+
+        yield Watcher(
+            on_plan=on_plan,
+            on_final_fit=on_final_fit,
+            on_step=lambda step: bar.update(task, completed=step),
+            on_validation=on_validation,
+            stop_signal=stop_signal,
+        )

@@ -1,0 +1,73 @@
+"""``tsforecast predict``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tsforecast.cli.console import LogFile, Quiet, Verbose, print_data, start_messages
+
+__all__ = ["predict"]
+
+
+class Names(StrEnum):
+    """Which names the columns of the forecast have."""
+
+    TSFORECAST = "tsforecast"
+    INPUT = "input"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="New rows, in the same columns as in training; `-` reads stdin.", show_default="kept rows"
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=10_000, help="Steps to forecast.  [default: as trained]"),
+    ] = None,
+    out: Annotated[str, typer.Option(metavar="FILE", help="CSV or .parquet file; `-` is stdout.")] = "-",
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Forget everything after this time.", show_default=False),
+    ] = None,
+    quantiles: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Quantile levels, e.g. 0.05,0.95.  [default: as trained]"),
+    ] = None,
+    names: Annotated[
+        Names, typer.Option(help="Column names: ours, or those of the training file.")
+    ] = Names.TSFORECAST,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the forecasts into this folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """tsforecast predict runs/air_passengers new.csv --horizon 24 --out forecast.csv
+
+    Forecasts from a run folder, with new rows or with those the run keeps.
+    """
+    start_messages(quiet=quiet, verbose=verbose, log_file=log_file)
+
+    from tsforecast.workflows import predict as workflow
+
+    levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
+    loaded = workflow.load_run(run, device=device)
+    frame, panel = workflow.predict(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
+    if plot is not None:
+        workflow.draw(plot, loaded, panel, frame)
+    if names is Names.INPUT:
+        frame = workflow.with_input_names(frame, loaded.config.data)
+    if out == "-":
+        print_data(frame.to_csv(index=False))
+    else:
+        workflow.write_forecast(Path(out), frame)

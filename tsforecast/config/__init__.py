@@ -1,0 +1,1 @@
+"""From YAML to one frozen Config: ``schema`` says what there is, ``load`` reads it."""

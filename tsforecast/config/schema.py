@@ -1,0 +1,398 @@
+"""The YAML as frozen models: every key, its unit, its bounds and its default, said once.
+
+Descriptions, bounds and defaults written here become docs/config.md, configs/schema.json and the words
+of error messages, so that these cannot disagree. `auto` is resolved later, from the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+
+__all__ = [
+    "CALENDAR_FEATURES",
+    "CELL_NAMES",
+    "CONFIG_KEYS",
+    "SHORT_FORMS",
+    "Config",
+    "CovariatesConfig",
+    "DataConfig",
+    "ForecastConfig",
+    "FormatConfig",
+    "ModelConfig",
+    "RepairConfig",
+    "RuntimeConfig",
+    "SplitConfig",
+    "TrainingConfig",
+    "config_json_schema",
+    "section_of",
+]
+
+Item = TypeVar("Item")
+
+Auto = Literal["auto"]
+CalendarFeature = Literal[
+    "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month_of_year"
+]
+Cell = Literal["lstm", "gru", "bilstm", "bigru"]
+DuplicatePolicy = Literal["error", "mean", "last", "sum"]
+FillPolicy = Literal["error", "interpolate", "ffill", "zero", "seasonal"]
+
+CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
+SHORT_FORMS = MappingProxyType({"bilstm": "lstm", "bigru": "gru"})
+CELL_NAMES: tuple[str, ...] = tuple(name for name in get_args(Cell) if name not in SHORT_FORMS)
+
+MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
+
+Text = Annotated[str, Field(min_length=1)]
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+PastSteps = Annotated[int, Field(ge=1, le=100_000)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS_IN_TIME)]
+StepsOrZero = Annotated[int, Field(ge=0, le=MAX_STEPS_IN_TIME)]
+Updates = Annotated[int, Field(ge=1, le=10_000_000)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    """What all sections share: no unknown keys, no silent conversion (1.5, "7" or true is no integer)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CovariatesConfig(_Section):
+    """Further columns the model reads."""
+
+    past: list[Text] = Field(
+        default=[], description="Numeric columns known up to the cutoff only, read beside the target."
+    )
+
+    @field_validator("past")
+    @classmethod
+    def _each_once(cls, columns: list[str]) -> list[str]:
+        return _unique(columns)
+
+
+class FormatConfig(_Section):
+    """How values are written in the file."""
+
+    separator: Auto | Character = Field(
+        default="auto",
+        description='Character between columns; `auto` finds `,` `;` tab or `|`. A tab is written `"\\t"`.',
+    )
+    decimal: Literal["auto", ".", ","] = Field(default="auto", description="Decimal mark of numbers.")
+    thousands: Character | None = Field(
+        default=None, description="Character between groups of digits, as in `1.234.567`; `null` for none."
+    )
+    encoding: Text = Field(default="utf-8", description="Text encoding, by its Python name.")
+    time_format: Auto | Text = Field(
+        default="auto",
+        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601.",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)  # raises for codecs that are not about text as well
+        except (LookupError, ValueError) as error:
+            raise ValueError(
+                f"{encoding!r} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
+            ) from error
+        return encoding
+
+    @field_validator("separator", "decimal", "thousands")
+    @classmethod
+    def _usable_mark(cls, mark: str | None) -> str | None:
+        if mark not in (None, "auto") and (mark in "\"'\r\n\0" or mark.isalnum()):
+            raise ValueError(f"{mark!r} cannot stand between values; write a punctuation mark, blank or tab")
+        return mark
+
+    @field_validator("time_format")
+    @classmethod
+    def _has_a_field(cls, time_format: str) -> str:
+        if time_format != "auto" and "%" not in time_format:
+            raise ValueError(f"{time_format!r} has no field such as %Y; write e.g. '%d.%m.%Y', or auto")
+        return time_format
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> FormatConfig:
+        marks = {"separator": self.separator, "decimal": self.decimal, "thousands": self.thousands}
+        written = {name: mark for name, mark in marks.items() if mark not in (None, "auto")}
+        if len(set(written.values())) < len(written):
+            found = ", ".join(f"{name} {mark!r}" for name, mark in written.items())
+            raise ValueError(f"{found}: two of them are the same character; numbers cannot be told apart")
+        return self
+
+
+class RepairConfig(_Section):
+    """What is done about defects of the data; every repair is counted in the output."""
+
+    duplicates: DuplicatePolicy = Field(
+        default="error",
+        title="repair policy",
+        description="Rows of one series with the same timestamp: refuse, or keep their mean, last or sum.",
+    )
+    gaps: FillPolicy = Field(
+        default="error",
+        title="repair policy",
+        description="Timestamps that have no row: refuse, or fill with a straight line, the last value, zero "
+        "or the value one season before.",
+    )
+    missing: FillPolicy = Field(
+        default="error",
+        title="repair policy",
+        description="Rows that have no target value: refuse, or fill as for gaps.",
+    )
+
+
+class DataConfig(_Section):
+    """Where the series are and what their columns mean."""
+
+    path: Text = Field(
+        description="CSV or Parquet file, relative to the YAML file; `-` reads the standard input."
+    )
+    time: Text = Field(description="Column of timestamps, or of integers with `freq: integer`.")
+    target: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="Column to forecast; a list of columns for a wide file with one series per column."
+    )
+    id: Text | None = Field(
+        default=None,
+        description="Column that names the series, read as text; `null` for one series or a wide file.",
+    )
+    freq: Text = Field(
+        default="auto",
+        description="Step between rows as a pandas offset alias (`h`, `D`, `MS` …), or `integer`.",
+    )
+    covariates: CovariatesConfig = Field(default_factory=CovariatesConfig, description="Further columns.")
+    calendar: Literal["auto", "none"] | list[CalendarFeature] = Field(
+        default="auto",
+        description="Calendar features the model reads; `auto` takes those that fit the frequency.",
+    )
+    format: FormatConfig = Field(default_factory=FormatConfig, description="How values are written.")
+    repair: RepairConfig = Field(default_factory=RepairConfig, description="What is done about defects.")
+
+    @field_validator("path")
+    @classmethod
+    def _no_nul(cls, path: str) -> str:
+        if "\0" in path:
+            raise ValueError(f"{path!r} holds a NUL character, which no path can; remove it")
+        return path
+
+    @field_validator("target", "calendar")
+    @classmethod
+    def _each_once(cls, names: str | list[str]) -> str | list[str]:
+        return names if isinstance(names, str) else _unique(names)
+
+    @model_validator(mode="after")
+    def _one_meaning_per_column(self) -> DataConfig:
+        targets = [self.target] if isinstance(self.target, str) else self.target
+        meanings = {"time": [self.time], "id": [self.id] if self.id else [], "target": targets}
+        meanings["covariates.past"] = self.covariates.past
+        seen: dict[str, str] = {}
+        for meaning, columns in meanings.items():
+            for column in columns:
+                if column in seen:
+                    raise ValueError(
+                        f"column {column!r} is named as both {seen[column]} and {meaning}; "
+                        "give each column one meaning"
+                    )
+                seen[column] = meaning
+        return self
+
+    @model_validator(mode="after")
+    def _long_or_wide(self) -> DataConfig:
+        if self.id is not None and not isinstance(self.target, str):
+            raise ValueError(
+                f"id {self.id!r} stands beside a list of targets; a wide file has one series per column and "
+                "no id: remove id, or name one target"
+            )
+        return self
+
+
+class SplitConfig(_Section):
+    """Steps at the end of each series that are kept from training; the test part comes last."""
+
+    validation: Auto | Steps = Field(
+        default="auto", description="Steps before the test part, used to stop training at the right time."
+    )
+    test: Auto | StepsOrZero = Field(
+        default="auto", description="Last steps, used for the reported score only; 0 reports none."
+    )
+
+
+class ModelConfig(_Section):
+    """The recurrent network."""
+
+    cell: Cell = Field(
+        default="lstm",
+        title="cell",
+        description="Recurrent cell; `bilstm` and `bigru` are short for `bidirectional: true`.",
+    )
+    hidden_size: int = Field(default=64, ge=1, le=4096, description="Units per layer and direction.")
+    num_layers: int = Field(default=1, ge=1, le=16, description="Layers stacked on each other.")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False, description="Share of units dropped between layers."
+    )
+    bidirectional: bool = Field(
+        default=False, description="Also read the lookback backwards (never past the cutoff)."
+    )
+    lags: Auto | list[PastSteps] = Field(
+        default="auto",
+        description="Earlier target values read beside the newest, in steps back from the step to forecast.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_short_form(cls, values: Any) -> Any:
+        """`cell: bilstm` becomes `lstm` in both directions, whatever `bidirectional` says beside it."""
+        if not isinstance(values, dict) or not isinstance(values.get("cell"), str):
+            return values
+        if values["cell"] not in SHORT_FORMS or not isinstance(values.get("bidirectional", True), bool):
+            return values
+        return {**values, "cell": SHORT_FORMS[values["cell"]], "bidirectional": True}
+
+    @field_validator("lags")
+    @classmethod
+    def _each_once(cls, lags: str | list[int]) -> str | list[int]:
+        return lags if isinstance(lags, str) else _unique(lags)
+
+
+class TrainingConfig(_Section):
+    """How the network learns."""
+
+    max_steps: Auto | Updates = Field(default="auto", description="Most updates of the weights.")
+    batch_size: int = Field(default=128, ge=1, le=65_536, description="Windows per update.")
+    learning_rate: Auto | Positive = Field(
+        default="auto", description="Step size of AdamW at its highest point."
+    )
+    closed_loop: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of batches that are rolled out over the horizon on their own output.",
+    )
+    patience: Auto | Updates = Field(
+        default="auto", description="Validations without improvement before training stops."
+    )
+    seed: int = Field(default=1, ge=0, le=2**32 - 1, description="Seed of everything random.")
+    final_fit: bool = Field(
+        default=True,
+        description="After scoring, learn from the held-back steps as well before the model is saved.",
+    )
+
+
+class ForecastConfig(_Section):
+    """What a forecast consists of."""
+
+    quantile_levels: list[Level] = Field(
+        default=[0.1, 0.5, 0.9], description="Quantiles beside the point forecast, rising; `[]` for none."
+    )
+    non_negative: Auto | bool = Field(
+        default="auto",
+        description="Never forecast below zero; `auto`: for a history that is never negative.",
+    )
+
+    @field_validator("quantile_levels")
+    @classmethod
+    def _rising(cls, levels: list[float]) -> list[float]:
+        for left, right in pairwise(levels):
+            if left >= right:
+                raise ValueError(f"{right!r} stands after {left!r}; write each level once, in rising order")
+        return levels
+
+
+class RuntimeConfig(_Section):
+    """Where and how exactly the numbers are computed."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        title="device",
+        description="`auto` takes the GPU where there is one; `cuda` fails without.",
+    )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        default="float32",
+        title="precision",
+        description="Number format of matrix products; `tf32` and `bfloat16` are faster on recent GPUs.",
+    )
+    threads: Auto | Threads = Field(default="auto", description="CPU threads.")
+
+
+class Config(_Section):
+    """Settings of one forecasting task."""
+
+    data: DataConfig = Field(description="Where the series are and what their columns mean.")
+    horizon: int = Field(ge=1, le=10_000, description="Steps to forecast after the cutoff.")
+    lookback: Auto | PastSteps = Field(default="auto", description="Past steps the model reads.")
+    season_length: Auto | Steps | Annotated[list[Steps], Field(min_length=1)] = Field(
+        default="auto",
+        description="Steps in one season, or a list such as `[24, 168]`; the first scales MASE and is the "
+        "season of the seasonal naive.",
+    )
+    split: SplitConfig = Field(default_factory=SplitConfig, description="Steps kept from training.")
+    scaling: Literal["auto", "none", "series", "window", "seasonal"] = Field(
+        default="auto",
+        title="scaling",
+        description="How series are brought to one scale: by series, by window, or by season.",
+    )
+    model: ModelConfig = Field(default_factory=ModelConfig, description="The recurrent network.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="How the network learns.")
+    forecast: ForecastConfig = Field(
+        default_factory=ForecastConfig, description="What a forecast consists of."
+    )
+    runtime: RuntimeConfig = Field(
+        default_factory=RuntimeConfig, description="Where the numbers are computed."
+    )
+
+    @field_validator("season_length")
+    @classmethod
+    def _each_once(cls, seasons: str | int | list[int]) -> str | int | list[int]:
+        return _unique(seasons) if isinstance(seasons, list) else seasons
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The model behind a key that is a section, None for a key that holds a value."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+class _WrittenTitles(GenerateJsonSchema):
+    """Leaves out the titles pydantic derives from names, so that a title is one somebody chose."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def config_json_schema() -> dict[str, Any]:
+    """The JSON Schema of the YAML."""
+    return Config.model_json_schema(schema_generator=_WrittenTitles)
+
+
+def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        section = section_of(field)
+        if section is None:
+            yield prefix + name, field
+        else:
+            yield from _walk(section, prefix=f"{prefix}{name}.")
+
+
+def _unique(values: list[Item]) -> list[Item]:
+    seen: set[Item] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} stands twice; write each entry once")
+        seen.add(value)
+    return values
+
+
+# Every key that holds a value, as `section.key`, in the order of the schema.
+CONFIG_KEYS: Mapping[str, FieldInfo] = MappingProxyType(dict(_walk(Config, prefix="")))

@@ -1,0 +1,138 @@
+"""What ``auto`` stands for in a config: values that follow from the data that may be learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tsforecast.config.schema import Config
+from tsforecast.features.calendar import choose_calendar
+from tsforecast.series.panel import IntArray, Panel
+from tsforecast.series.seasons import season_lengths_of
+
+__all__ = ["least_history", "resolve", "resolve_lags", "resolve_lookback", "resolve_split", "resolve_steps"]
+
+# One long series gives several held-back windows; a panel of many series has enough with one each.
+MAX_SPLIT_WINDOWS = 8
+# A season of more steps than this is left to the lags: reading it step by step costs more than it tells.
+MAX_LOOKBACK = 256
+ENOUGH_WINDOWS = 30
+
+# Steps of training: enough to see each window this often, within these limits.
+VISITS = 300
+MIN_STEPS, MAX_STEPS = 300, 1500
+LEARNING_RATE = 3e-3
+PATIENCE = 8
+
+
+def resolve(config: Config, panel: Panel) -> Config:
+    """The config with every ``auto`` written out; values the user gave stay as they are.
+
+    Args:
+        config: as loaded.
+        panel: all rows. The split is decided from its lengths alone, everything else from the rows before the
+            held-back part.
+    """
+    lengths = panel.lengths
+    seasons = _given(config.season_length)
+    if seasons is None:
+        # The split follows from the season, so the season is looked for before the shortest split there can be.
+        test = config.split.test if isinstance(config.split.test, int) else config.horizon
+        seasons = season_lengths_of(panel.drop_last(test))
+    validation, test = resolve_split(config.horizon, seasons, lengths)
+    if config.split.validation != "auto":
+        validation = config.split.validation
+    if config.split.test != "auto":
+        test = config.split.test
+    learned = panel.drop_last(validation + test)
+    lookback = config.lookback
+    if lookback == "auto":
+        lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
+    lags = config.model.lags if config.model.lags != "auto" else resolve_lags(seasons)
+    calendar = config.data.calendar
+    if calendar == "auto":
+        calendar = choose_calendar(learned)
+    training = config.training
+    steps = training.max_steps
+    if steps == "auto":
+        steps = resolve_steps(config.horizon, lookback, seasons, learned.lengths, training.batch_size)
+    return config.model_copy(
+        update={
+            "season_length": seasons,
+            "lookback": lookback,
+            "scaling": "seasonal" if config.scaling == "auto" else config.scaling,
+            "split": config.split.model_copy(update={"validation": validation, "test": test}),
+            "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
+            "model": config.model.model_copy(update={"lags": lags}),
+            "training": training.model_copy(
+                update={
+                    "max_steps": steps,
+                    "learning_rate": LEARNING_RATE
+                    if training.learning_rate == "auto"
+                    else training.learning_rate,
+                    "patience": PATIENCE if training.patience == "auto" else training.patience,
+                }
+            ),
+        }
+    )
+
+
+def _given(season_length: str | int | list[int]) -> list[int] | None:
+    """The season lengths the user wrote, or None for ``auto``."""
+    if isinstance(season_length, int):
+        return [season_length]
+    return season_length if isinstance(season_length, list) else None
+
+
+def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
+    """Past values beside the newest that the network sees at each step: one season before the step to forecast.
+
+    A lag counts from the step to forecast; lag 1 is the newest value and always there.
+    """
+    return sorted({m for m in season_lengths if m > 1})
+
+
+def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
+    """Past steps the network reads: two short seasons and at least one horizon, at most half of the median series.
+
+    Longer seasons reach the network as lags, so the window need not hold them.
+    """
+    wanted = max(2 * season_lengths[0], min(horizon, 4 * season_lengths[0]), 8)
+    return max(1, min(wanted, MAX_LOOKBACK, int(np.median(lengths)) // 2))
+
+
+def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> tuple[int, int]:
+    """Steps held back for validation and for the test, each a whole number of horizons.
+
+    One horizon each for panels; a few long series get more windows, up to a tenth of the median series for the
+    test and twice that for validation. Where the series are too short to hold back two horizons and still learn
+    from two seasons, the test part goes first, and then the validation part shrinks.
+    """
+    median = int(np.median(lengths))
+    wanted = -(-ENOUGH_WINDOWS // max(1, len(lengths)))
+    windows = max(1, min(wanted, MAX_SPLIT_WINDOWS, median // (10 * horizon)))
+    room = median - 2 * season_lengths[0] - horizon
+    if wanted > 1 and room >= 3 * windows * horizon:
+        return 2 * windows * horizon, windows * horizon
+    if room >= 2 * windows * horizon:
+        return windows * horizon, windows * horizon
+    if room >= 2 * horizon:
+        return horizon, horizon
+    return max(1, min(horizon, room)), 0
+
+
+def resolve_steps(
+    horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray, batch_size: int
+) -> int:
+    """Most steps of training: fewer where there is less to learn from."""
+    windows = np.maximum(lengths - horizon - least_history(lookback, season_lengths), 1).sum()
+    return int(np.clip(VISITS * windows // batch_size, MIN_STEPS, MAX_STEPS))
+
+
+def least_history(lookback: int, season_lengths: Sequence[int]) -> int:
+    """Values a series must have before the network may learn from it.
+
+    Windows that reach past the start of a series are padded, down to two short seasons.
+    """
+    return max(2, min(lookback, 2 * season_lengths[0]))

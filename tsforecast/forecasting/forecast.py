@@ -1,0 +1,187 @@
+"""From a fitted model and a panel to forecasts: all series at once, in chunks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.windows import Features, WindowReader
+from tsforecast.forecasting.intervals import Spread
+from tsforecast.recurrent.network import Network
+from tsforecast.recurrent.rollout import one_step_ahead, rollout
+from tsforecast.runtime import autocast
+from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, Panel
+
+__all__ = [
+    "FittedModel",
+    "Forecasts",
+    "forecast",
+    "forecast_frame",
+    "forecast_windows",
+    "never_negative",
+    "quantile_column",
+]
+
+# Values of inputs that one chunk of windows may hold: 64 MB in float32.
+CHUNK_VALUES = 16_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedModel:
+    """Everything a forecast needs beside the data.
+
+    Attributes:
+        network: with its weights, on its device, in evaluation mode.
+        features: what the network is shown.
+        unique_ids: the series it was trained on.
+        scales: their scales.
+        never_negative: which of them never had a negative value.
+        spread: interval widths.
+        horizon: steps it was trained to roll out.
+        non_negative: cut forecasts at 0: always, never, or (None) where the history was never negative.
+        precision: of the forward pass.
+    """
+
+    network: Network
+    features: Features
+    unique_ids: tuple[str, ...]
+    scales: Scales
+    never_negative: BoolArray
+    spread: Spread
+    horizon: int
+    non_negative: bool | None
+    precision: str
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def reader(self, panel: Panel, *, horizon: int) -> WindowReader:
+        """Windows of any panel; series the model has not seen are scaled by their own rows."""
+        known = {name: index for index, name in enumerate(self.unique_ids)}
+        own = fit_scales(
+            panel, season_length=self.features.season_length, per_season=self.features.per_season
+        )
+        scales = self.scales.for_panel(panel, known, own)
+        return WindowReader(panel, self.features, scales, horizon=horizon, device=self.device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecasts:
+    """Forecasts of many windows in the unit of the data.
+
+    Attributes:
+        y_hat: point forecasts, medians, ``(n_cutoffs, horizon)``.
+        scale: scale of each window, the unit of the interval widths, ``(n_cutoffs,)``.
+        floor: lowest value each forecast may take, ``(n_cutoffs,)``.
+    """
+
+    y_hat: FloatArray
+    scale: FloatArray
+    floor: FloatArray
+
+
+def forecast(
+    model: FittedModel, panel: Panel, cutoffs: Cutoffs, horizon: int, *, closed_loop: bool = True
+) -> Forecasts:
+    """Forecasts from each cutoff; rows after a cutoff are never read for it, unless ``closed_loop`` is False.
+
+    Args:
+        model: the fitted model.
+        panel: holds the history of every cutoff.
+        cutoffs: where to forecast from.
+        horizon: steps to forecast, at least 1.
+        closed_loop: feed forecasts back; False gives one-step-ahead forecasts over the same steps, each of which
+            reads the values before it.
+    """
+    reader = model.reader(panel, horizon=horizon)
+    y_hat, scale = forecast_windows(
+        model.network, reader, cutoffs, horizon, precision=model.precision, closed_loop=closed_loop
+    )
+    floor = _floor(model, panel)[cutoffs.series]
+    return Forecasts(y_hat=np.maximum(y_hat, floor[:, None]), scale=scale, floor=floor)
+
+
+@torch.no_grad()
+def forecast_windows(
+    network: Network,
+    reader: WindowReader,
+    cutoffs: Cutoffs,
+    horizon: int,
+    *,
+    precision: str = "float32",
+    closed_loop: bool = True,
+) -> tuple[FloatArray, FloatArray]:
+    """Forecasts in the unit of the data, ``(n_cutoffs, horizon)``, and the windows' scales, ``(n_cutoffs,)``.
+
+    All windows are one batch, cut into chunks of bounded memory.
+    """
+    features = reader.features
+    chunk = max(1, CHUNK_VALUES // ((features.history + horizon) * features.input_size))
+    run = rollout if closed_loop else one_step_ahead
+    y_hat = np.empty((len(cutoffs), horizon))
+    scale = np.empty(len(cutoffs))
+    for start in range(0, len(cutoffs), chunk):
+        part = slice(start, start + chunk)
+        batch = reader.read(cutoffs[part], horizon)
+        with autocast(precision, reader.device):
+            scaled = run(network, features, batch, horizon)
+        y_hat[part] = batch.unscaled(scaled).cpu().numpy()
+        scale[part] = batch.scale[:, 0].cpu().numpy()
+    return y_hat, scale
+
+
+def _floor(model: FittedModel, panel: Panel) -> FloatArray:
+    """Lowest value a forecast of each series may take: 0 or minus infinity, ``(n_series,)``."""
+    if model.non_negative is not None:
+        return np.full(panel.n_series, 0.0 if model.non_negative else -np.inf)
+    known = {name: bool(kept) for name, kept in zip(model.unique_ids, model.never_negative, strict=True)}
+    kept = never_negative(panel) & np.array(
+        [known.get(name, True) for name in panel.unique_ids], dtype=np.bool_
+    )
+    return np.where(kept, 0.0, -np.inf)
+
+
+def never_negative(panel: Panel) -> BoolArray:
+    """Which series have no value below 0, ``(n_series,)``."""
+    of_row = np.repeat(np.arange(panel.n_series), panel.lengths)
+    result: BoolArray = np.bincount(of_row, weights=panel.y < 0, minlength=panel.n_series) == 0
+    return result
+
+
+def forecast_frame(
+    model: FittedModel, panel: Panel, cutoffs: Cutoffs, horizon: int, *, quantile_levels: Sequence[float]
+) -> pd.DataFrame:
+    """The forecast table: ``unique_id, ds, cutoff, lead_time, y_hat, q<level>…``, sorted, one row per step.
+
+    Raises:
+        DataError: the forecast would leave the calendar (year 9999).
+    """
+    result = forecast(model, panel, cutoffs, horizon)
+    n = len(cutoffs)
+    lead_time = np.tile(np.arange(1, horizon + 1), n)
+    position = np.repeat(panel.positions(cutoffs), horizon)
+    ids = np.array(panel.unique_ids, dtype=object)
+    columns: dict[str, object] = {
+        "unique_id": pd.array(np.repeat(ids[cutoffs.series], horizon), dtype="str"),
+        "ds": panel.axis.timestamps(position + lead_time),
+        "cutoff": panel.axis.timestamps(position),
+        "lead_time": lead_time,
+        "y_hat": result.y_hat.ravel(),
+    }
+    offsets = model.spread.offsets(horizon, quantile_levels)  # (horizon, levels)
+    for k, level in enumerate(quantile_levels):
+        values = result.y_hat + result.scale[:, None] * offsets[:, k]
+        columns[quantile_column(level)] = np.maximum(values, result.floor[:, None]).ravel()
+    frame = pd.DataFrame(columns)
+    return frame.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
+
+
+def quantile_column(level: float) -> str:
+    """Name of a quantile's column: ``q0.1``."""
+    return f"q{level:g}"

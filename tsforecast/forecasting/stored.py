@@ -1,0 +1,123 @@
+"""A fitted model as plain values and arrays, for the run folder, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tsforecast.config.schema import ModelConfig
+from tsforecast.errors import RunError
+from tsforecast.features.scaling import Scales
+from tsforecast.features.windows import Features
+from tsforecast.forecasting.forecast import FittedModel
+from tsforecast.forecasting.intervals import Spread
+from tsforecast.recurrent.network import Network
+from tsforecast.series.panel import Panel
+from tsforecast.series.timeaxis import TimeAxis
+
+__all__ = ["build_network", "from_storage", "tail_from_storage", "to_storage"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+WEIGHTS = "weights."
+
+
+def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -> Network:
+    """The network a config asks for, untrained."""
+    return Network(
+        cell=settings.cell,
+        input_size=features.input_size,
+        n_values=features.n_values,
+        hidden_size=settings.hidden_size,
+        num_layers=settings.num_layers,
+        dropout=settings.dropout,
+        bidirectional=settings.bidirectional,
+        base=base,
+    )
+
+
+def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]:
+    """Values for ``model.json`` and arrays for ``model.safetensors``.
+
+    Args:
+        model: the fitted model.
+        tail: the newest rows of each training series, so that the run can forecast without its source.
+    """
+    weights = {WEIGHTS + name: value.cpu().numpy() for name, value in model.network.state_dict().items()}
+    arrays = {
+        "scales.center": model.scales.center,
+        "scales.scale": model.scales.scale,
+        "scales.past_center": model.scales.past_center,
+        "scales.past_scale": model.scales.past_scale,
+        "never_negative": model.never_negative,
+        "spread.half_widths": model.spread.half_widths,
+        "tail.offsets": tail.offsets,
+        "tail.starts": tail.starts,
+        "tail.y": tail.y,
+        "tail.past": tail.past,
+    }
+    values = {
+        "features": model.features.to_json(),
+        "horizon": model.horizon,
+        "precision": model.precision,
+        "non_negative": model.non_negative,
+        "spread_windows": model.spread.n_windows,
+        "axis": tail.axis.to_json(),
+        "unique_ids": list(model.unique_ids),
+    }
+    return values, weights | arrays
+
+
+def from_storage(
+    values: Mapping[str, Any], arrays: Arrays, settings: ModelConfig, *, device: torch.device
+) -> FittedModel:
+    """The model that :func:`to_storage` took apart, on ``device``, whatever it was trained on.
+
+    Raises:
+        RunError: weights and settings do not fit each other.
+    """
+    features = Features.from_json(values["features"])
+    network = build_network(settings, features)
+    weights = {
+        name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"model.safetensors: the weights do not fit the settings in config.yaml: {error}"
+        ) from error
+    return FittedModel(
+        network=network.to(device).eval(),
+        features=features,
+        unique_ids=tuple(values["unique_ids"]),
+        scales=Scales(
+            center=arrays["scales.center"],
+            scale=arrays["scales.scale"],
+            past_center=arrays["scales.past_center"],
+            past_scale=arrays["scales.past_scale"],
+        ),
+        never_negative=arrays["never_negative"],
+        spread=Spread(half_widths=arrays["spread.half_widths"], n_windows=values["spread_windows"]),
+        horizon=values["horizon"],
+        non_negative=values["non_negative"],
+        precision=values["precision"] if device.type == "cuda" else "float32",
+    )
+
+
+def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
+    """The newest rows of the training series."""
+    return Panel(
+        axis=TimeAxis.from_json(values["axis"]),
+        unique_ids=tuple(values["unique_ids"]),
+        offsets=arrays["tail.offsets"],
+        starts=arrays["tail.starts"],
+        y=np.ascontiguousarray(arrays["tail.y"]),
+        past=arrays["tail.past"],
+        past_names=tuple(values["features"]["past"]),
+    )

@@ -1,0 +1,91 @@
+"""The network: a recurrent cell, a head on its output, and a base the head only has to correct."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from tsforecast.recurrent.cells import CELLS
+from tsforecast.recurrent.heads import PointHead
+
+__all__ = ["Network", "State"]
+
+State: TypeAlias = Tensor | tuple[Tensor, Tensor]
+
+
+class Network(nn.Module):
+    """Forecast of the next step: a weighted sum of the shown values, plus a correction by the recurrent cell.
+
+    The weighted sum starts as one of the shown values (the newest, or the one a season ago), and the head starts at
+    zero, so an untrained network is a naive forecast and training can only have to improve on it.
+
+    Args:
+        cell: a name from ``CELLS``.
+        input_size: features per step.
+        n_values: how many of the first features are values of the series.
+        hidden_size: units per layer and direction.
+        num_layers: stacked layers.
+        dropout: share of outputs dropped between layers.
+        bidirectional: read the window in both directions.
+        base: which of the ``n_values`` shown values the untrained network returns.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        input_size: int,
+        n_values: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        base: int = 0,
+    ) -> None:
+        super().__init__()
+        self.n_values = n_values
+        self.bidirectional = bidirectional
+        self.recurrence = CELLS[cell](
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            # torch warns about dropout where there is nothing between layers to drop
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+        )
+        self.head = PointHead(hidden_size * (2 if bidirectional else 1))
+        self.base = nn.Parameter(torch.zeros(n_values))
+        with torch.no_grad():
+            self.base[base] = 1.0
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Forecasts of the step after each step read, and the state to go on with; for causal networks.
+
+        Args:
+            x: inputs, ``(batch, time, features)``; the first ``n_values`` features are values.
+            state: what an earlier call returned, or None to start.
+
+        Returns:
+            Scaled forecasts, ``(batch, time)``, and the state.
+        """
+        hidden, state = self.recurrence(x, state)  # (batch, time, hidden)
+        return self._corrected(x, hidden), state
+
+    def last_step(self, x: Tensor) -> Tensor:
+        """Forecast of the step after the window, ``(batch,)``, from the last state of each direction.
+
+        The backward direction ends at the start of the window, so its last state stands there.
+        """
+        hidden, _ = self.recurrence(x)  # (batch, time, directions * hidden)
+        last = hidden[:, -1:]
+        if self.bidirectional:
+            forward, backward = hidden.chunk(2, dim=2)
+            last = torch.cat([forward[:, -1:], backward[:, :1]], dim=2)
+        return self._corrected(x[:, -1:], last).squeeze(1)
+
+    def _corrected(self, x: Tensor, hidden: Tensor) -> Tensor:
+        correction: Tensor = self.head(hidden)
+        return x[..., : self.n_values] @ self.base + correction

@@ -1,0 +1,99 @@
+"""Many steps ahead with a network that forecasts one: each forecast is fed back as the next value.
+
+The loop has three verbs: features of the next step, predict, append. Training runs it with gradients (closed loop),
+forecasting without; given the true values instead of its own it is the one-step-ahead pass (open loop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tsforecast.features.windows import Batch, Features
+from tsforecast.recurrent.network import Network
+
+__all__ = ["one_step_ahead", "rollout", "step_inputs"]
+
+
+def step_inputs(features: Features, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+    """Inputs of consecutive steps, ``(batch, time, input_size)``.
+
+    Args:
+        features: what a step is shown.
+        values: values up to and including the last of these steps, ``(batch, reach + time)``, where the first
+            ``reach = history - lookback`` are there for the lags only.
+        observed: 1 where ``values`` has one, same shape.
+        known: the inputs that do not depend on the forecast, ``(batch, time, n_known)``.
+    """
+    time = known.shape[1]
+    reach = values.shape[1] - time
+    # Lag L of the step to forecast, t + 1, is the value at t + 1 - L.
+    lagged = [values[:, reach + 1 - lag : reach + 1 - lag + time] for lag in (1, *features.lags)]
+    return torch.cat([torch.stack([*lagged, observed[:, reach:]], dim=2), known], dim=2)
+
+
+def rollout(network: Network, features: Features, batch: Batch, horizon: int) -> Tensor:
+    """Recursive forecasts over the horizon, scaled, ``(batch, horizon)``.
+
+    A causal network reads the window once and then carries its state. A bidirectional one has no state that could
+    be carried past the cutoff, so it reads the window again, slid by one, at each step.
+    """
+    if network.bidirectional:
+        return _reencoded(network, features, batch, horizon, feed=None)
+    return _carried(network, features, batch, horizon)
+
+
+def one_step_ahead(network: Network, features: Features, batch: Batch, horizon: int) -> Tensor:
+    """Forecasts over the horizon where each step knows the true values before it, scaled, ``(batch, horizon)``."""
+    if network.bidirectional:
+        return _reencoded(network, features, batch, horizon, feed=batch.target)
+    values = torch.cat([batch.values, batch.target[:, : horizon - 1]], dim=1)
+    observed = torch.cat([batch.observed, batch.target_observed[:, : horizon - 1]], dim=1)
+    known = batch.known[:, : features.lookback + horizon - 1]
+    y_hat: Tensor
+    y_hat, _ = network(step_inputs(features, values, observed, known))
+    return y_hat[:, -horizon:]
+
+
+def _carried(network: Network, features: Features, batch: Batch, horizon: int) -> Tensor:
+    """Rollout that reads the window once and carries the state; one cell step for each further step."""
+    lookback, longest = features.lookback, max(features.lags, default=1)
+    known = batch.known[:, :lookback]
+    y_hat, state = network(step_inputs(features, batch.values, batch.observed, known))
+    steps = [y_hat[:, -1]]
+    # One tensor per step, newest last: appending copies nothing, with gradients or without.
+    values = list(batch.values[:, -longest:].unbind(1))
+    observed = torch.ones_like(values[0])
+    for k in range(1, horizon):
+        values.append(steps[-1].float())
+        x = _one_step_inputs(features, values, observed, batch.known[:, lookback + k - 1])
+        y_hat, state = network(x.unsqueeze(1), state)
+        steps.append(y_hat[:, -1])
+    return torch.stack(steps, dim=1)
+
+
+def _one_step_inputs(features: Features, values: Sequence[Tensor], observed: Tensor, known: Tensor) -> Tensor:
+    """Inputs of one step, ``(batch, input_size)``, from the values so far, newest last."""
+    shown = [values[-lag] for lag in (1, *features.lags)]
+    return torch.cat([torch.stack([*shown, observed], dim=1), known], dim=1)
+
+
+def _reencoded(
+    network: Network, features: Features, batch: Batch, horizon: int, *, feed: Tensor | None
+) -> Tensor:
+    """Rollout that reads the whole window again for each step, slid by one.
+
+    In the open loop ``feed``, ``(batch, horizon)``, holds the values to append instead of the forecasts.
+    """
+    values, observed = batch.values, batch.observed
+    steps: list[Tensor] = []
+    for k in range(horizon):
+        known = batch.known[:, k : k + features.lookback]
+        steps.append(network.last_step(step_inputs(features, values, observed, known)))
+        newest = steps[-1].float() if feed is None else feed[:, k]
+        flag = torch.ones_like(newest) if feed is None else batch.target_observed[:, k]
+        values = torch.cat([values[:, 1:], newest[:, None]], dim=1)
+        observed = torch.cat([observed[:, 1:], flag[:, None]], dim=1)
+    return torch.stack(steps, dim=1)

@@ -1,0 +1,261 @@
+"""From the long table to the Panel: sort, place on a time axis, check, repair as told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from tsforecast.config.schema import DataConfig, RepairConfig
+from tsforecast.config.words import shown
+from tsforecast.errors import DataError
+from tsforecast.series.check import Rows, find
+from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
+from tsforecast.series.read import name_of, place_of
+from tsforecast.series.repair import FILLS, MERGES
+from tsforecast.series.seasons import default_season_lengths
+from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex, axis_over, check_freq, infer_freq
+
+__all__ = ["freq_of_table", "panel_from_table"]
+
+# More steps than this for each row there is are no gaps but a wrong date.
+MAX_STEPS_PER_ROW = 100
+STEPS_ALWAYS_ALLOWED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """The rows of all series with a row for every step.
+
+    Attributes:
+        offsets: first row of each series and the end of the last, ``(n_series + 1,)``.
+        starts: axis position of each series' first row, ``(n_series,)``.
+        values: target and past covariates, NaN where missing, ``(n_rows, n_columns)``.
+        is_gap: whether the table has no such row, ``(n_rows,)``.
+    """
+
+    offsets: IntArray
+    starts: IntArray
+    values: FloatArray
+    is_gap: BoolArray
+
+
+def panel_from_table(
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = ""
+) -> tuple[Panel, dict[str, int]]:
+    """The Panel of a table, and how much each kind of repair has changed.
+
+    Series are ordered by name. Those of a wide file begin and end with their first and last value. Where a
+    repair has nothing to fill the beginning of a series from, the series begins later.
+
+    Args:
+        table: as ``read_table`` gives it; left as it is.
+        data: columns, frequency and repair policies, which hold for the target and the covariates.
+        freq: instead of ``data.freq``.
+        where: the file the table was read from, for messages; ``data.path`` where empty.
+
+    Returns:
+        The panel, without missing values, and the numbers of rows merged as ``duplicates``, of steps added as
+        ``gaps`` and of cells filled or left out as ``missing``; kinds with nothing to repair do not appear.
+
+    Raises:
+        ConfigError: the frequency is not one.
+        DataError: the data has a defect for which no repair is named; the message has a line for each kind.
+    """
+    where = name_of(where or data.path)
+    rows = _rows_of(table, data, freq=freq or data.freq, where=where)
+    if findings := find(rows, data.repair):
+        texts = [finding.text(where, place_of(data, where, finding.file_row)) for finding in findings]
+        raise DataError("\n".join(texts))
+    merged = _merged(rows, data.repair)
+    grid = _spread(merged, where)
+    counts = {
+        "duplicates": len(rows.values) - len(merged.values),
+        "gaps": int(grid.is_gap.sum()),
+        "missing": int(np.isnan(merged.values).sum()),
+    }
+    grid = _from_first_complete(_filled(grid, data.repair, rows.axis), rows, where)
+    panel = Panel(
+        axis=rows.axis,
+        unique_ids=rows.unique_ids,
+        offsets=grid.offsets,
+        starts=grid.starts,
+        y=np.ascontiguousarray(grid.values[:, 0]),
+        past=np.ascontiguousarray(grid.values[:, 1:]),
+        past_names=tuple(data.covariates.past),
+    )
+    return panel, {kind: count for kind, count in counts.items() if count}
+
+
+def freq_of_table(table: pd.DataFrame) -> str:
+    """The frequency the timestamps of a table look like, ``integer`` for integer time.
+
+    Raises:
+        DataError: no series has three different timestamps.
+    """
+    order, codes, _ = _order_of(table)
+    return _freq_of(_times_of(table)[order], _offsets_of(codes[order]))
+
+
+def _rows_of(table: pd.DataFrame, data: DataConfig, *, freq: str, where: str) -> Rows:
+    """The table by series and time, on its axis; a wide one without the empty ends of its columns."""
+    if table.empty:
+        raise DataError(f"{where}: there is no row; expected at least one.")
+    columns = ["y", *data.covariates.past]
+    values = table[columns].to_numpy(dtype=np.float64)
+    order, codes, names = _order_of(table)
+    if not isinstance(data.target, str):
+        order = order[_inside(values[order, 0], _offsets_of(codes[order]))]
+    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
+        raise DataError(f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.")
+    ds = _times_of(table)[order]
+    try:
+        axis = axis_over(ds, _freq_of(ds, offsets) if freq == "auto" else check_freq(freq))
+        positions = axis.floor(ds)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    return Rows(
+        axis=axis,
+        unique_ids=names,
+        offsets=offsets,
+        ds=ds,
+        positions=positions,
+        values=values[order],
+        columns=(str(data.target) if data.id else "", *data.covariates.past),
+        file_rows=table.index.to_numpy()[order],
+    )
+
+
+def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
+    """The order of the rows by series and time, the series of each row before ordering, and their names.
+
+    Rows with the same timestamp keep the order they have in the file.
+    """
+    codes, names = pd.factorize(table["unique_id"], sort=True)
+    times = _times_of(table)
+    clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
+    same = codes[1:] == codes[:-1]
+    if (codes[1:] >= codes[:-1]).all() and (clock[1:] >= clock[:-1])[same].all():
+        order = np.arange(len(codes))
+    else:
+        order = np.lexsort((clock, codes))
+    return order, codes, tuple(map(str, names))
+
+
+def _times_of(table: pd.DataFrame) -> TimeIndex:
+    ds = table["ds"]
+    return ds.to_numpy() if pd.api.types.is_integer_dtype(ds.dtype) else pd.DatetimeIndex(ds)
+
+
+def _offsets_of(codes: IntArray) -> IntArray:
+    """First row of each series and the end of the last, from the ordered codes of the rows."""
+    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2))
+
+
+def _freq_of(ds: TimeIndex, offsets: IntArray) -> str:
+    return infer_freq(ds, offsets) if isinstance(ds, pd.DatetimeIndex) else INTEGER
+
+
+def _inside(y: FloatArray, offsets: IntArray) -> BoolArray:
+    """Whether a row is between the first and the last value of its series, ``(n_rows,)``."""
+    known = np.flatnonzero(~np.isnan(y))
+    bounds = np.searchsorted(known, offsets)
+    inside = np.zeros(len(y), dtype=np.bool_)
+    for low, high in pairwise(bounds):
+        if low < high:
+            inside[known[low] : known[high - 1] + 1] = True
+    return inside
+
+
+def _merged(rows: Rows, repair: RepairConfig) -> Rows:
+    """One row for each timestamp of a series."""
+    repeats = rows.repeats
+    if not repeats.any():
+        return rows
+    firsts = np.flatnonzero(~repeats)
+    # Two sales are summed; the temperature they were made at is not.
+    of_covariates = "mean" if repair.duplicates == "sum" else repair.duplicates
+    y, past = rows.values[:, :1], rows.values[:, 1:]
+    return replace(
+        rows,
+        offsets=np.searchsorted(firsts, rows.offsets),
+        ds=rows.ds[firsts],
+        positions=rows.positions[firsts],
+        values=np.hstack([MERGES[repair.duplicates](y, firsts), MERGES[of_covariates](past, firsts)]),
+        file_rows=rows.file_rows[firsts],
+    )
+
+
+def _spread(rows: Rows, where: str) -> Grid:
+    """A row for every step between the first and the last of each series."""
+    starts = rows.positions[rows.offsets[:-1]]
+    lengths = rows.positions[rows.offsets[1:] - 1] - starts + 1
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    n_rows = len(rows.positions)
+    if offsets[-1] == n_rows:
+        return Grid(
+            offsets=offsets, starts=starts, values=rows.values, is_gap=np.zeros(n_rows, dtype=np.bool_)
+        )
+    if offsets[-1] > MAX_STEPS_PER_ROW * n_rows + STEPS_ALWAYS_ALLOWED:
+        raise DataError(
+            f"{where}: the gaps between {n_rows} rows come to {offsets[-1] - n_rows} steps of frequency "
+            f"{rows.axis.freq!r}; expected few: correct the dates that are far from the others, or data.freq."
+        )
+    place = rows.positions + np.repeat(offsets[:-1] - starts, np.diff(rows.offsets))
+    values = np.full((offsets[-1], rows.values.shape[1]), np.nan)
+    values[place] = rows.values
+    is_gap = np.ones(offsets[-1], dtype=np.bool_)
+    is_gap[place] = False
+    return Grid(offsets=offsets, starts=starts, values=values, is_gap=is_gap)
+
+
+def _filled(grid: Grid, repair: RepairConfig, axis: TimeAxis) -> Grid:
+    """Gaps and missing values filled, each by its policy and from values that were there."""
+    missing = np.isnan(grid.values)
+    if not missing.any():
+        return grid
+    season_length = default_season_lengths(axis.freq)[0]
+    values = grid.values.copy()
+    for series in np.unique(_series_of(np.flatnonzero(missing.any(axis=1)), grid.offsets)):
+        part = slice(grid.offsets[series], grid.offsets[series + 1])
+        is_gap = grid.is_gap[part]
+        for column in range(values.shape[1]):
+            for policy, holes in ((repair.gaps, is_gap), (repair.missing, missing[part, column] & ~is_gap)):
+                if holes.any():
+                    fitting = FILLS[policy](grid.values[part, column], season_length)
+                    values[part, column][holes] = fitting[holes]
+    return replace(grid, values=values)
+
+
+def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:
+    """The grid without the rows that come before the first complete one of their series."""
+    complete = np.asarray(~np.isnan(grid.values).any(axis=1))
+    if complete.all():
+        return grid
+    known = np.flatnonzero(complete)
+    first = np.append(known, len(complete))[np.searchsorted(known, grid.offsets[:-1])]
+    if (empty := np.flatnonzero(first >= grid.offsets[1:])).size:
+        name = shown(rows.unique_ids[empty[0]])
+        raise DataError(f"{where}: series {name} has no row with a value in every column; remove the series.")
+    keep = np.arange(len(complete)) >= np.repeat(first, np.diff(grid.offsets))
+    if (unfilled := np.flatnonzero(keep & ~complete)).size:
+        series = int(_series_of(unfilled[:1], grid.offsets)[0])
+        step = grid.starts[series] + unfilled[:1] - grid.offsets[series]
+        raise DataError(
+            f"{where}: series {shown(rows.unique_ids[series])}: there is nothing to fill the value at "
+            f"{rows.axis.timestamps(step)[0]} from; set another policy in data.repair."
+        )
+    dropped = first - grid.offsets[:-1]
+    return Grid(
+        offsets=grid.offsets - np.concatenate([[0], np.cumsum(dropped)]),
+        starts=grid.starts + dropped,
+        values=grid.values[keep],
+        is_gap=grid.is_gap[keep],
+    )
+
+
+def _series_of(rows: IntArray, offsets: IntArray) -> IntArray:
+    return np.searchsorted(offsets, rows, side="right") - 1

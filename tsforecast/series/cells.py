@@ -1,0 +1,281 @@
+"""Columns of a file as ids, timestamps and numbers: what each may look like, and the first that does not.
+
+Columns come as Arrow arrays: text from CSV, anything from Parquet and frames. Timestamps are
+dictionary-encoded, so that each spelling is read once, however many series share it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tsforecast.series.panel import FloatArray, IntArray
+
+__all__ = [
+    "MISSING",
+    "CellError",
+    "fitting_formats",
+    "looks_like_number",
+    "number_marks",
+    "to_ids",
+    "to_integers",
+    "to_numbers",
+    "to_timestamps",
+]
+
+Column = Any  # a pyarrow array; pyarrow ships no types
+
+# Cells that say there is no value.
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "none", "-")
+
+EMPTY = "the cell is empty; fill it in, or remove the row"
+INTEGER_TEXT = r"^[+-]?\d{1,18}$"
+ISO_TEXT = (
+    r"^\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,6}0*)?)?)?(Z|[+-]\d{2}(?::?\d{2})?)?)?)?$"
+)
+
+# Kinds of columns that hold numbers; one without any value has a kind of its own.
+NUMERIC = (
+    pa.types.is_floating,
+    pa.types.is_integer,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_null,
+)
+
+# Ways to write a date that are not ISO 8601. None is taken on its own, since 03/04/2024 is two dates.
+DATE_FORMATS = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%d %B %Y", "%B %d, %Y"),
+    *("%Y%m%d", "%Y", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+)
+CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+class CellError(ValueError):
+    """A cell, or a whole column, that cannot be read; the caller knows file and line.
+
+    Attributes:
+        row: data row, counted from 0, or None where the column as a whole is meant.
+    """
+
+    def __init__(self, problem: str, row: int | None = None) -> None:
+        super().__init__(problem)
+        self.row = row
+
+
+def to_ids(column: Column) -> pd.Series[str]:
+    """Names of series as text, exactly as written: ``001`` is not ``1``, and ``NA`` is a name.
+
+    Raises:
+        CellError: an empty name, or a column of neither text nor integers.
+    """
+    if not _is_text(column) and not pa.types.is_integer(column.type):
+        raise CellError(f"type {column.type} cannot name series; expected text or integers")
+    ids = column.cast(pa.string())
+    empty = np.flatnonzero(pc.fill_null(pc.equal(ids, ""), True).to_numpy(zero_copy_only=False))
+    if len(empty):
+        raise CellError(
+            "the cell is empty, expected the name of a series; fill it in, or remove the row", int(empty[0])
+        )
+    names: pd.Series[str] = ids.to_pandas().astype("str")
+    return names
+
+
+def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = None) -> FloatArray:
+    """Values as float64, NaN for missing ones, ``(n_rows,)``.
+
+    Raises:
+        CellError: text that is no number, a number that float64 cannot hold, or a column of another type.
+    """
+    kind = column.type
+    if _is_text(column):
+        return _numbers_from_text(column.cast(pa.string()), decimal=decimal, thousands=thousands)
+    if not any(is_kind(kind) for is_kind in NUMERIC):
+        raise CellError(f"type {kind} is not numeric; expected integers or floats")
+    try:
+        return _floats(column.cast(pa.float64()))
+    except pa.ArrowInvalid as error:
+        raise CellError(
+            f"there are {kind} values beyond 2^53, which float64 cannot tell apart; divide them"
+        ) from error
+
+
+def to_integers(column: Column) -> IntArray:
+    """Integer time, ``(n_rows,)``.
+
+    Raises:
+        CellError: a cell that is no integer.
+    """
+    if pa.types.is_integer(column.type):
+        _refuse_null(column)
+        return np.asarray(column.cast(pa.int64()).to_numpy())
+    if not _is_text(column):
+        raise CellError(
+            f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq"
+        )
+    cells = column.cast(pa.string())
+    _refuse_first(
+        cells,
+        pc.match_substring_regex(cells, INTEGER_TEXT),
+        "is not an integer, as data.freq: integer expects; correct the cell",
+    )
+    return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
+
+
+def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
+    """Timestamps to the microsecond, ``(n_rows,)``.
+
+    A time zone that all of them share is kept; different ones become UTC.
+
+    Args:
+        column: text, timestamps or dates.
+        time_format: strftime pattern of text, or ``auto`` for ISO 8601.
+
+    Raises:
+        CellError: a cell that is no timestamp, or that could be two.
+    """
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        _refuse_null(column)
+        return _as_index(column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).to_pandas())
+    if pa.types.is_integer(kind) and time_format != "auto":
+        column, kind = column.cast(pa.string()), pa.string()
+    if not _is_text(column):
+        raise CellError(
+            f"type {kind} is no time; expected text, dates or timestamps, "
+            "or data.freq: integer for integers that count steps"
+        )
+    encoded = _encoded(column)
+    spellings, codes = encoded.dictionary, np.asarray(encoded.indices)
+    try:
+        moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
+    except CellError as error:
+        raise CellError(str(error), int(np.argmax(codes == error.row))) from error
+    return moments.take(codes)
+
+
+def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
+    """The usual strftime patterns that read every one of the timestamps."""
+    texts = spellings[:at_most].to_pandas()
+    formats = (date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS)
+    return [form for form in formats if pd.to_datetime(texts, format=form, errors="coerce").notna().all()]
+
+
+def looks_like_number(cell: str, *, decimal: str, thousands: str | None) -> bool:
+    """Whether a cell holds a number or says that there is none; blanks around it do not matter."""
+    return cell in MISSING or re.fullmatch(_number_text(decimal, thousands), cell.strip(" \t")) is not None
+
+
+def number_marks(decimal: str, thousands: str | None) -> str:
+    """How numbers are written, in words."""
+    return f"decimal mark {decimal!r}" + (f" and thousands mark {thousands!r}" if thousands else "")
+
+
+@lru_cache(maxsize=8)
+def _number_text(decimal: str, thousands: str | None) -> str:
+    point = re.escape(decimal)
+    digits = rf"([0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|[0-9]+)" if thousands else "[0-9]+"
+    # Infinity is read here and refused later, where series and date can be named.
+    return rf"^(?i:[+-]?({digits}({point}[0-9]*)?|{point}[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?)$"
+
+
+def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) -> FloatArray:
+    cells = pc.ascii_trim_whitespace(cells)
+    cells = pc.if_else(pc.is_in(cells, pa.array(MISSING)), None, cells)
+    fits = pc.fill_null(pc.match_substring_regex(cells, _number_text(decimal, thousands)), True)
+    marks = number_marks(decimal, thousands)
+    _refuse_first(cells, fits, f"is not a number with {marks}; correct the cell")
+    if thousands:
+        cells = pc.replace_substring(cells, thousands, "")
+    return _floats(pc.replace_substring(cells, decimal, ".").cast(pa.float64()))
+
+
+def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
+    fits = pc.match_substring_regex(spellings, ISO_TEXT)
+    if not pc.all(fits).as_py():
+        _refuse_first(
+            spellings, fits, f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings)}"
+        )
+    zones = pc.replace_substring_regex(spellings, ISO_TEXT, r"\1")
+    found = pc.unique(zones).to_pylist()
+    if "" in found and len(found) > 1:
+        _refuse_first(
+            spellings,
+            pc.equal(pc.equal(zones, ""), found[0] == ""),
+            "and the rows before it mix timestamps with and without a time zone; write all the same way",
+        )
+    moments = _moments(spellings, "ISO8601", utc=found != [""], expected="a date of the calendar")
+    return moments.tz_convert(_zone(found[0])) if len(found) == 1 and found != [""] else moments
+
+
+def _own_moments(spellings: Column, time_format: str) -> pd.DatetimeIndex:
+    expected = f"written as data.format.time_format {time_format!r} says"
+    return _moments(spellings, time_format, utc="%z" in time_format, expected=expected)
+
+
+def _zone(offset: str) -> str:
+    """The zone of an offset as it is written after a time."""
+    hours, minutes = offset[:3], offset[3:].removeprefix(":") or "00"
+    return "UTC" if offset == "Z" or hours[1:] + minutes == "0000" else f"UTC{hours}:{minutes}"
+
+
+def _moments(spellings: Column, time_format: str, *, utc: bool, expected: str) -> pd.DatetimeIndex:
+    moments = pd.to_datetime(spellings.to_pandas(), format=time_format, errors="coerce", utc=utc)
+    # NaT has no year either; the year 0 is none that the rest of Python knows.
+    _refuse_first(spellings, moments.dt.year.between(1, 9999), f"is not {expected}; correct the cell")
+    return _as_index(moments)
+
+
+def _advice(spellings: Column) -> str:
+    """How else the timestamps could be read."""
+    advice = "write it so, or set data.format.time_format"
+    if formats := fitting_formats(spellings):
+        advice += f", which could be {' or '.join(map(repr, formats[:3]))}"
+    if pc.all(pc.match_substring_regex(spellings, INTEGER_TEXT)).as_py():
+        advice += "; where integers count steps (and not seconds since 1970), set data.freq: integer"
+    return advice
+
+
+def _refuse_first(cells: Column, fits: Column, problem: str) -> None:
+    """Refuses the first cell that does not fit."""
+    wrong = np.flatnonzero(~np.asarray(fits))
+    if len(wrong):
+        row = int(wrong[0])
+        cell = cells[row].as_py()
+        raise CellError(f"{_clipped(cell)} {problem}" if cell else EMPTY, row)
+
+
+def _refuse_null(column: Column) -> None:
+    empty = np.flatnonzero(np.asarray(column.is_null()))
+    if len(empty):
+        raise CellError(EMPTY, int(empty[0]))
+
+
+def _clipped(cell: str) -> str:
+    return repr(cell if len(cell) <= 60 else cell[:57] + "...")
+
+
+def _is_text(column: Column) -> bool:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _encoded(column: Column) -> Column:
+    """One dictionary array of text, its spellings in the order of their first row."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    return encoded.unify_dictionaries().combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _floats(column: Column) -> FloatArray:
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _as_index(moments: pd.Series[pd.Timestamp]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(moments).as_unit("us")

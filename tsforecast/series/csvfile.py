@@ -1,0 +1,268 @@
+"""CSV files: how one is laid out, its columns as Arrow arrays, and the line of what is wrong in it.
+
+pyarrow reads fast and is strict about the number of fields; it does not say where a fault is. So a file that
+it refuses is walked once more with Python's csv module, which counts lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from tsforecast.config.schema import FormatConfig
+from tsforecast.errors import DataError
+from tsforecast.series.cells import MISSING, looks_like_number, number_marks
+
+__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns"]
+
+Opener: TypeAlias = Callable[[], Any]  # gives a new binary stream; pyarrow ships no types
+Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
+
+SEPARATORS = (",", ";", "\t", "|")
+SAMPLE = 1000  # records looked at to find the decimal mark
+CHUNK = 1 << 20
+UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
+GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+
+# First bytes of what is no CSV, with the way out.
+MAGIC = {
+    b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
+    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+    b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
+    b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV file and how it is laid out.
+
+    Attributes:
+        name: for messages.
+        opener: gives the bytes from the start, decompressed.
+        encoding: of the text.
+        separator: between cells.
+        decimal: decimal mark of numbers.
+        thousands: mark between groups of digits.
+        columns: header cells.
+    """
+
+    name: str
+    opener: Opener
+    encoding: str
+    separator: str = ","
+    decimal: str = "."
+    thousands: str | None = None
+    columns: tuple[str, ...] = ()
+
+    def records(self) -> Iterator[Record]:
+        """Header and rows with the line each begins on; blank lines are passed over."""
+        begin = 1
+        with self.open() as stream:
+            lines = io.TextIOWrapper(stream, self.encoding, errors="surrogateescape", newline="")
+            reader = csv.reader(lines, delimiter=self.separator)
+            try:
+                for cells in reader:
+                    if cells:
+                        yield begin, cells
+                    begin = reader.line_num + 1
+            except csv.Error as error:
+                raise DataError(f"{self.name}: line {begin}: {error}; is a quote not closed?") from error
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """The bytes from the start; what goes wrong with them is said in the name of the file."""
+        try:
+            with self.opener() as stream:
+                yield stream
+        except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
+            raise DataError(f"{self.name}: cannot be read: {error}; check the file.") from error
+
+
+def open_csv(
+    name: str, opener: Opener, layout: FormatConfig, *, wanted: Sequence[str], numbers: Sequence[str]
+) -> CsvFile:
+    """Looks at the beginning of a file for what the config leaves to be found.
+
+    Args:
+        name: for messages.
+        opener: gives the bytes from the start.
+        layout: what the config says about the form of the file.
+        wanted: columns that will be read; the separator is the one that makes them appear.
+        numbers: those of them that hold numbers.
+
+    Raises:
+        DataError: empty, not text in this encoding, or with a repeated column name.
+    """
+    file = CsvFile(name, opener, encoding=_codec(layout.encoding), thousands=layout.thousands)
+    _refuse_other_kinds(file)
+    file = _with_header(file, layout.separator, wanted)
+    return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
+
+
+def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
+    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
+
+    With a thousands mark numbers come as text, since pyarrow does not read such a mark.
+
+    Raises:
+        DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
+            quote, bytes that are not text in the file's encoding, or no row at all.
+    """
+    words = pa.dictionary(pa.int32(), pa.string())
+    number = pa.string() if file.thousands else pa.float64()
+    quoted = _has_quotes(file)
+    with file.open() as stream:
+        try:
+            table = pacsv.read_csv(
+                stream,
+                read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+                parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(text, words) | dict.fromkeys(numbers, number),
+                    include_columns=[*text, *numbers],
+                    null_values=list(MISSING),
+                    decimal_point=file.decimal,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            _refuse_first_fault(file, numbers)
+            raise DataError(f"{file.name}: cannot be read as CSV: {error}.") from error
+    if table.num_rows == 0:
+        raise DataError(f"{file.name}: there is a header and no row below it; expected at least one row.")
+    return table
+
+
+def line_of(file: CsvFile, row: int) -> int:
+    """Line number of a data row, counted from 0; blank lines and line breaks in cells are counted."""
+    below_header = row + 2  # where the file has changed meanwhile
+    return next(islice(file.records(), row + 1, None), (below_header, []))[0]
+
+
+def _codec(encoding: str) -> str:
+    """The codec; UTF-8 with or without a byte order mark."""
+    codec = codecs.lookup(encoding).name
+    return "utf-8-sig" if codec in ("utf-8", "ascii") else codec
+
+
+def _refuse_other_kinds(file: CsvFile) -> None:
+    with file.open() as stream:
+        first = stream.read(4)
+    if not first:
+        raise DataError(f"{file.name}: the file is empty; expected a header and rows.")
+    for magic, kind in MAGIC.items():
+        if first.startswith(magic) and not file.encoding.startswith("utf-16"):
+            raise DataError(f"{file.name}: this is {kind}.")
+
+
+def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFile:
+    """With the separator that makes the wanted columns appear, or else the most columns."""
+    marks = SEPARATORS if separator == "auto" else (separator,)
+    header_of = {mark: next(replace(file, separator=mark).records(), (1, [])) for mark in marks}
+    mark = max(marks, key=lambda mark: (len({*wanted} & {*header_of[mark][1]}), len(header_of[mark][1])))
+    line, header = header_of[mark]
+    if not header:
+        raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.")
+    if fault := _undecoded(file, header):
+        raise DataError(f"{file.name}: line {line}: {fault}.")
+    column, count = Counter(filter(None, header)).most_common(1)[0]
+    if count > 1:
+        raise DataError(
+            f"{file.name}: line {line}: {count} columns are named {column!r}; rename all but one."
+        )
+    return replace(file, separator=mark, columns=tuple(header))
+
+
+def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
+    """The decimal mark, found in a sample of the number cells unless the config or the separator says it."""
+    if decimal != "auto":
+        return decimal
+    if "," in (file.separator, file.thousands):
+        return "."
+    if file.thousands == ".":
+        return ","
+    places = [file.columns.index(column) for column in numbers if column in file.columns]
+    rows = (cells for _, cells in islice(file.records(), 1, SAMPLE))
+    sample = [cells[place].strip() for cells in rows for place in places if place < len(cells)]
+    with_comma = [cell for cell in sample if "," in cell]
+    if not with_comma or any("." in cell for cell in sample):
+        return "."
+    if file.thousands is None and all(map(GROUPED.fullmatch, with_comma)):
+        raise DataError(
+            f"{file.name}: {with_comma[0]!r} may be a decimal number or thousands; "
+            "set data.format.decimal: ',' or data.format.thousands: ','."
+        )
+    return ","
+
+
+def _has_quotes(file: CsvFile) -> bool:
+    """Whether any cell may be quoted.
+
+    Raises:
+        DataError: a quote is never closed. pyarrow would take the rest of the file for one cell.
+    """
+    if file.encoding.startswith(("utf-16", "utf-32")):  # there the byte of a quote may be part of a letter
+        return True
+    count = 0
+    with file.open() as stream:
+        while chunk := stream.read(CHUNK):
+            count += chunk.count(b'"')
+    if count % 2:  # one is not closed, or stands inside an unquoted cell
+        line, cells = deque(file.records(), maxlen=1)[0]
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise DataError(
+                f"{file.name}: line {line}: a quote is opened and never closed; close or remove it."
+            )
+    return count > 0
+
+
+def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
+    """Refuses the first thing wrong, in the order of the lines."""
+    places = [(file.columns.index(column), column) for column in numbers]
+    for line, cells in islice(file.records(), 1, None):
+        if fault := _wrong_width(file, cells) or _wrong_number(file, cells, places):
+            raise DataError(f"{file.name}: line {line}{fault}.")
+        if fault := _undecoded(file, cells):
+            raise DataError(f"{file.name}: line {line}: {fault}.")
+
+
+def _wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
+    if len(cells) == len(file.columns):
+        return None
+    return (
+        f": {len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
+        "correct the line, or set data.format.separator and data.format.decimal"
+    )
+
+
+def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[int, str]]) -> str | None:
+    marks = number_marks(file.decimal, file.thousands)
+    for place, column in numbers:
+        if not looks_like_number(cells[place], decimal=file.decimal, thousands=file.thousands):
+            return (
+                f", column {column!r}: {cells[place]!r} is not a number with {marks}; "
+                "correct the cell, or set data.format.decimal or data.format.thousands"
+            )
+    return None
+
+
+def _undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
+    for cell in cells:
+        if byte := UNDECODED.search(cell):
+            return (
+                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text; "
+                "set data.format.encoding, e.g. cp1252 or latin-1"
+            )
+    return None

@@ -1,0 +1,106 @@
+"""How many steps make a season: from the frequency, or from the data where time is only counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from tsforecast.series.panel import FloatArray, Panel
+from tsforecast.series.timeaxis import INTEGER
+
+__all__ = ["default_season_lengths", "season_lengths_of"]
+
+# Stretches of time in seconds.
+MINUTE, HOUR, DAY, WEEK = 60, 3600, 86_400, 604_800
+
+# Steps per year of the calendar frequencies that have a season, by the beginning of their alias.
+STEPS_PER_YEAR = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}
+STEPS_PER_YEAR |= {"W": 52, "SMS": 24, "SME": 24}
+
+# Seasons tried where the frequency is unknown: of quarters, days, months, weeks, hours and their parts.
+CANDIDATES = (4, 7, 12, 24, 48, 52, 96, 168, 336)
+MAX_SERIES_READ = 100  # to find a season, as many series tell no less than all
+LEAST_CORRELATION = 0.2
+ABOUT_AS_CLEAR = 0.1
+RISES_AGAIN = 0.02
+
+
+def default_season_lengths(freq: str) -> list[int]:
+    """Steps in each season that data of this frequency usually has, the most important first.
+
+    Seconds have hours and days; minutes and hours have days and weeks; days have weeks; the rest has years.
+    ``[1]`` where there is none, as for years and integer time.
+
+    Args:
+        freq: as ``check_freq`` returns it.
+    """
+    if freq == INTEGER:
+        return [1]
+    offset = to_offset(freq)
+    if isinstance(offset, pd.offsets.Tick):
+        step = offset.nanos / 1e9
+        return _whole_steps((HOUR, DAY) if step < MINUTE else (DAY, WEEK), step)
+    if isinstance(offset, pd.offsets.Day):
+        return _whole_steps((52,), offset.n // 7) if offset.n % 7 == 0 else _whole_steps((7,), offset.n)
+    if isinstance(offset, pd.offsets.BusinessDay):
+        return _whole_steps((5,), offset.n)
+    return _whole_steps((STEPS_PER_YEAR.get(offset.rule_code.partition("-")[0], 1),), offset.n)
+
+
+def season_lengths_of(panel: Panel) -> list[int]:
+    """Season lengths of a panel in steps: the usual ones of its frequency that the data has seen twice.
+
+    Integer time has no usual ones; there the autocorrelation decides, and ``[1]`` says that none is clear.
+    """
+    median = int(np.median(panel.lengths)) if panel.n_series else 0
+    if panel.axis.is_integer:
+        return _correlated_seasons(panel, [m for m in CANDIDATES if 3 * m <= median])
+    return [m for m in default_season_lengths(panel.axis.freq) if 2 * m <= median] or [1]
+
+
+def _whole_steps(cycles: Sequence[int], step: float) -> list[int]:
+    """The cycles in steps, where a step divides them; a cycle is longer than its step."""
+    return [round(cycle / step) for cycle in cycles if cycle > step and cycle % step == 0] or [1]
+
+
+def _correlated_seasons(panel: Panel, candidates: Sequence[int]) -> list[int]:
+    """The clearest candidate, or the part of it that is about as clear, and a longer season where there is one."""
+    read = np.flatnonzero(panel.lengths >= 3 * max(candidates, default=1))[:MAX_SERIES_READ]
+    moving = [y for s in read if not _is_straight(y := panel.values(s))]
+    if not candidates or not moving:
+        return [1]
+    strength = np.mean([_autocorrelation(y, max(candidates) + 1) for y in moving], axis=0)
+    # Noise of n values correlates with itself by about 1 / sqrt(n).
+    least = max(LEAST_CORRELATION, 3 / np.sqrt(sum(map(len, moving))))
+    peaks = [m for m in candidates if strength[m] >= max(least, strength[m - 1], strength[m + 1])]
+    if not peaks:
+        return [1]
+    # A season correlates at its multiples too, less and less; where it rises again, a longer season begins.
+    clearest = max(peaks, key=lambda m: strength[m])
+    parts = [m for m in peaks if clearest % m == 0]
+    first = next(m for m in parts if strength[m] >= strength[clearest] - ABOUT_AS_CLEAR)
+    multiples = [m for m in peaks if m > first and m % first == 0]
+    longer = [m for shorter, m in pairwise(multiples) if strength[m] > strength[shorter] + RISES_AGAIN]
+    return [first, *longer[:1]]
+
+
+def _is_straight(y: FloatArray) -> bool:
+    """Whether ``y`` is a constant or a line but for rounding, which would correlate with itself as well."""
+    return bool(np.ptp(np.diff(y)) <= 1e-9 * np.abs(y).max())
+
+
+def _autocorrelation(y: FloatArray, max_lag: int) -> FloatArray:
+    """Correlation of the differences of ``y`` with themselves at lags 0 to ``max_lag``.
+
+    Differences, so that a trend does not look like a season.
+    """
+    steps = np.diff(y)
+    steps -= steps.mean()
+    spectrum = np.abs(np.fft.rfft(steps, 2 * len(steps))) ** 2
+    products = np.fft.irfft(spectrum)[: max_lag + 1]
+    correlation: FloatArray = products / products[0]
+    return correlation

@@ -1,0 +1,233 @@
+"""From a panel and a resolved config to a fitted model: features, scales, network, training, interval widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from tsforecast.config.schema import Config
+from tsforecast.errors import DataError
+from tsforecast.evaluation.baselines import seasonal_naive
+from tsforecast.evaluation.scores import actuals, rolling_cutoffs
+from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.windows import Features, WindowReader
+from tsforecast.forecasting.forecast import FittedModel, forecast_windows, never_negative
+from tsforecast.forecasting.intervals import Spread, fit_spread
+from tsforecast.forecasting.stored import build_network
+from tsforecast.recurrent.network import Network
+from tsforecast.runtime import seed_everything
+from tsforecast.series.panel import Cutoffs, FloatArray, Panel
+from tsforecast.training.fit import Watcher, fit, seconds_per_step
+from tsforecast.training.plan import Plan
+from tsforecast.training.sampler import Sampler, training_cutoffs
+from tsforecast.training.state import Fit
+
+__all__ = ["Learned", "features_of", "learn", "learn_all", "plan_of"]
+
+# Validations in one training, and the most windows each of them forecasts.
+VALIDATIONS = 25
+MAX_WINDOWS = 2000
+# Validation windows overlap until there are about this many.
+ENOUGH_WINDOWS = 60
+# The final fit goes on from the best weights for this share of their steps, at this share of the learning rate.
+FINAL_STEPS = 0.25
+FINAL_RATE = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A fitted model and how it came about."""
+
+    model: FittedModel
+    plan: Plan
+    fit: Fit
+
+
+def learn(
+    panel: Panel,
+    config: Config,
+    *,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+    watcher: Watcher | None = None,
+) -> Learned:
+    """A model trained on all but the last ``split.validation`` steps of the panel, and stopped by those.
+
+    Args:
+        panel: every row that training and validation may read; no test rows.
+        config: with every ``auto`` resolved.
+        device: where to train.
+        checkpoint: folder to save to and continue from.
+        fingerprint: what a checkpoint must have been made with to be continued.
+        watcher: progress and stop signals.
+
+    Raises:
+        DataError: no series is long enough.
+        TrainingError: the loss is not finite.
+    """
+    watcher = watcher or Watcher()
+    features, plan = features_of(config), plan_of(config)
+    known = panel.drop_last(cast(int, config.split.validation))
+    windows = training_cutoffs(
+        known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
+    )
+    scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
+
+    seed_everything(plan.seed)
+    network = build_network(config.model, features, base=_best_base(known, features, plan)).to(device)
+    reader = WindowReader(known, features, scales, horizon=plan.horizon, device=device)
+    sampler = Sampler(reader, windows, plan)
+    watcher.on_plan(plan, seconds_per_step(network, features, sampler, plan), device)
+
+    validation = _Validation(panel, config, features, scales, device=device)
+    done = fit(
+        network,
+        features,
+        sampler,
+        plan,
+        validate=validation.score,
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+        watcher=watcher,
+    )
+    model = FittedModel(
+        network=network,
+        features=features,
+        unique_ids=panel.unique_ids,
+        scales=scales,
+        never_negative=never_negative(known),
+        spread=validation.spread(network),
+        horizon=plan.horizon,
+        non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
+        precision=plan.precision,
+    )
+    return Learned(model=model, plan=plan, fit=done)
+
+
+def learn_all(
+    learned: Learned, panel: Panel, *, device: torch.device, watcher: Watcher | None = None
+) -> FittedModel:
+    """The final fit: the model goes on learning for a while from every row, the held-back ones included.
+
+    Nothing is left to validate with, so the number of steps follows from the step the best weights were reached at.
+    """
+    watcher = watcher or Watcher()
+    model, features = learned.model, learned.model.features
+    steps = round(FINAL_STEPS * learned.fit.best_step)
+    if steps == 0:
+        return model
+    watcher.on_final_fit(steps)
+    plan = replace(
+        learned.plan,
+        steps=steps,
+        learning_rate=FINAL_RATE * learned.plan.learning_rate,
+        validate_every=max(1, steps // 5),
+        seed=learned.plan.seed + 1,
+    )
+    windows = training_cutoffs(
+        panel, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
+    )
+    scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
+    reader = WindowReader(panel, features, scales, horizon=plan.horizon, device=device)
+    fit(model.network, features, Sampler(reader, windows, plan), plan, validate=None, watcher=watcher)
+    return replace(model, scales=scales, never_negative=never_negative(panel))
+
+
+def features_of(config: Config) -> Features:
+    """What the network is shown, from a resolved config."""
+    lags = cast(list[int], config.model.lags)
+    return Features(
+        lookback=cast(int, config.lookback),
+        lags=tuple(lag for lag in sorted(lags) if lag > 1),
+        calendar=tuple(cast(list[str], config.data.calendar)),
+        past=tuple(config.data.covariates.past),
+        scaling=config.scaling,
+        season_length=cast(list[int], config.season_length)[0],
+    )
+
+
+def plan_of(config: Config) -> Plan:
+    """The settings of the training loop, from a resolved config."""
+    training = config.training
+    steps = cast(int, training.max_steps)
+    return Plan(
+        steps=steps,
+        batch_size=training.batch_size,
+        learning_rate=cast(float, training.learning_rate),
+        closed_loop=training.closed_loop,
+        horizon=config.horizon,
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=cast(int, training.patience),
+        seed=training.seed,
+        precision=config.runtime.precision,
+    )
+
+
+def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
+    """Which of the shown values, repeated over the horizon, forecasts best inside the training rows."""
+    reach = min(plan.horizon, int(np.median(panel.lengths)) // 2)
+    cutoffs = _sample(rolling_cutoffs(panel, horizon=reach, test=4 * reach), seed=plan.seed)
+    if not len(cutoffs):
+        return 0
+    unit = fit_scales(panel, season_length=features.season_length, per_season=True).scale[
+        cutoffs.series, None
+    ]
+    y = actuals(panel, cutoffs, reach)
+    errors = [
+        np.nanmean(np.abs(seasonal_naive(panel, cutoffs, reach, lag) - y) / unit)
+        for lag in (1, *features.lags)
+    ]
+    return int(np.argmin(errors))
+
+
+def _sample(cutoffs: Cutoffs, *, seed: int) -> Cutoffs:
+    """At most ``MAX_WINDOWS`` of the cutoffs, the same ones each time."""
+    if len(cutoffs) <= MAX_WINDOWS:
+        return cutoffs
+    chosen = np.random.default_rng(seed).choice(len(cutoffs), MAX_WINDOWS, replace=False)
+    return cutoffs[np.sort(chosen)]
+
+
+class _Validation:
+    """The held-back windows, read once: they give the score that stops training, and the interval widths."""
+
+    def __init__(
+        self, panel: Panel, config: Config, features: Features, scales: Scales, *, device: torch.device
+    ) -> None:
+        held_back = cast(int, config.split.validation)
+        self._horizon = min(config.horizon, held_back)
+        # Overlapping windows where there are few, so that chance does not choose the weights.
+        stride = (held_back - self._horizon) * panel.n_series // ENOUGH_WINDOWS
+        stride = max(1, min(stride, self._horizon))
+        cutoffs = rolling_cutoffs(panel, horizon=self._horizon, test=held_back, stride=stride)
+        if not len(cutoffs):
+            raise DataError(
+                f"split.validation: no series has {held_back + 1} rows, so nothing can be held back "
+                f"(the longest has {panel.lengths.max(initial=0)}); lower split.validation or split.test."
+            )
+        self._cutoffs = _sample(cutoffs, seed=config.training.seed)
+        self._reader = WindowReader(panel, features, scales, horizon=self._horizon, device=device)
+        self._precision = config.runtime.precision
+        self._y = actuals(panel, self._cutoffs, self._horizon)
+        known = panel.drop_last(held_back)
+        unit = fit_scales(known, season_length=features.season_length, per_season=True).scale
+        self._unit = unit[self._cutoffs.series, None]
+
+    def score(self, network: Network) -> float:
+        """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""
+        y_hat, _ = self._forecast(network)
+        return float(np.nanmean(np.abs(y_hat - self._y) / self._unit))
+
+    def spread(self, network: Network) -> Spread:
+        y_hat, scale = self._forecast(network)
+        return fit_spread((self._y - y_hat) / scale[:, None])
+
+    def _forecast(self, network: Network) -> tuple[FloatArray, FloatArray]:
+        return forecast_windows(
+            network, self._reader, self._cutoffs, self._horizon, precision=self._precision
+        )

@@ -1,0 +1,227 @@
+"""Forecasting from a run folder: with the rows it keeps, or with new data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsforecast.config.schema import Config, DataConfig
+from tsforecast.errors import ConfigError, DataError, RunError
+from tsforecast.forecasting.forecast import FittedModel, forecast_frame
+from tsforecast.forecasting.stored import from_storage, tail_from_storage
+from tsforecast.runs import open_run
+from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.series.assemble import freq_of_table, panel_from_table
+from tsforecast.series.panel import Panel
+from tsforecast.series.read import read_table
+from tsforecast.series.timeaxis import TimeAxis
+from tsforecast.storage.atomic import output_errors, write_bytes, write_text
+
+__all__ = [
+    "LoadedRun",
+    "draw",
+    "load_run",
+    "parse_quantiles",
+    "predict",
+    "with_input_names",
+    "write_forecast",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedRun:
+    """A run folder in memory, ready to forecast.
+
+    Attributes:
+        path: the run folder.
+        config: as resolved in training.
+        model: on its device.
+        tail: the newest rows of the series it was trained on.
+    """
+
+    path: Path
+    config: Config
+    model: FittedModel
+    tail: Panel
+
+
+def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
+    """Reads and verifies a run folder; a model trained on a GPU loads on the CPU as well.
+
+    Args:
+        path: the run folder.
+        device: ``auto``, ``cpu`` or ``cuda``; None takes the GPU where there is one.
+
+    Raises:
+        RunError: the folder is missing or damaged.
+    """
+    stored = open_run(path)
+    where = choose_device(device or "auto")
+    model = from_storage(stored.model, stored.arrays, stored.config.model, device=where)
+    set_precision(model.precision, where)
+    set_threads(stored.config.runtime.threads, hidden_size=stored.config.model.hidden_size)
+    return LoadedRun(
+        path=path,
+        config=stored.config,
+        model=model,
+        tail=tail_from_storage(stored.model, stored.arrays),
+    )
+
+
+def predict(
+    run: LoadedRun,
+    source: str | Path | pd.DataFrame | None = None,
+    *,
+    horizon: int | None = None,
+    as_of: str | None = None,
+    quantile_levels: Sequence[float] | None = None,
+) -> tuple[pd.DataFrame, Panel]:
+    """Forecasts from the end of each series, and the panel they start from.
+
+    Args:
+        run: the loaded run.
+        source: new data, with the columns the run was trained with; None starts from the rows the run keeps.
+        horizon: steps to forecast; None takes the trained horizon. It may be longer.
+        as_of: forget everything after this timestamp.
+        quantile_levels: None takes those of the config.
+
+    Raises:
+        ConfigError: ``as_of`` is not a timestamp.
+        DataError: the data cannot be used as it is, or none is left.
+        RunError: the data has another frequency than the run.
+    """
+    panel = run.tail if source is None else _read(run, source)
+    if as_of is not None:
+        panel = panel.until(_position_of(panel.axis, as_of))
+    panel = _without_empty(panel, as_of)
+    levels = run.config.forecast.quantile_levels if quantile_levels is None else quantile_levels
+    steps = run.config.horizon if horizon is None else horizon
+    frame = forecast_frame(run.model, panel, panel.last_cutoffs, steps, quantile_levels=levels)
+    return frame, panel
+
+
+def _position_of(axis: TimeAxis, as_of: str) -> int:
+    """Position of the last step at or before a timestamp the user wrote."""
+    try:
+        if axis.is_integer:
+            return int(axis.floor(np.array([int(as_of)]))[0])
+        moment = pd.Timestamp(as_of)
+        if axis.timezone and moment.tz is None:
+            moment = moment.tz_localize(axis.timezone)
+        return int(axis.floor(pd.DatetimeIndex([moment]))[0])
+    except ValueError as error:
+        expected = "an integer" if axis.is_integer else "a date such as 2024-03-31 or 2024-03-31T06:00"
+        raise ConfigError(f"--as-of: {as_of!r} is not {expected}.") from error
+
+
+def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """The forecast table with the user's own names for the columns that came from their file."""
+    names = {"ds": data.time}
+    if data.id:
+        names["unique_id"] = data.id
+    return frame.rename(columns=names)
+
+
+def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
+    where = str(source) if isinstance(source, (str, Path)) else "data"
+    table = read_table(run.config.data, source=source)
+    freq = run.tail.axis.freq
+    try:
+        panel, repairs = panel_from_table(table, run.config.data, freq=freq, where=where)
+    except DataError as error:
+        _refuse_other_freq(table, freq, where=where, cause=error)
+        raise
+    for name, count in repairs.items():
+        if count:
+            log.warning("%s: %d %s repaired", where, count, name)
+    unseen = sorted(set(panel.unique_ids) - set(run.model.unique_ids))
+    if unseen:
+        shown = ", ".join(map(repr, unseen[:5])) + (", …" if len(unseen) > 5 else "")
+        log.warning(
+            "%s: %d series the model was not trained on, scaled by their own rows: %s",
+            where,
+            len(unseen),
+            shown,
+        )
+    return panel
+
+
+def _refuse_other_freq(table: pd.DataFrame, freq: str, *, where: str, cause: DataError) -> None:
+    """Says that the data has another frequency where that is what is wrong."""
+    try:
+        found = freq_of_table(table)
+    except DataError:
+        return
+    if found != freq:
+        raise RunError(
+            f"{where}: the data has frequency {found!r}, and the run was trained on {freq!r}; "
+            "give data of that frequency, or train on this data."
+        ) from cause
+
+
+def _without_empty(panel: Panel, as_of: str | None) -> Panel:
+    """The series that have a row to start from."""
+    filled = np.flatnonzero(panel.lengths > 0)
+    if len(filled) == panel.n_series:
+        return panel
+    if not len(filled):
+        raise DataError(
+            f"no series has a row at or before --as-of {as_of!r}; give a later time, or data that reaches further back."
+        )
+    lost = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length == 0]
+    log.warning(
+        "%d series have no row at or before %s and are left out: %s",
+        len(lost),
+        as_of,
+        ", ".join(map(repr, lost[:5])),
+    )
+    return panel.select(filled)
+
+
+def parse_quantiles(text: str) -> list[float]:
+    """Quantile levels from ``0.05,0.5,0.95``, in rising order.
+
+    Raises:
+        ConfigError: not numbers strictly between 0 and 1, or one stands twice.
+    """
+    try:
+        levels = sorted(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"--quantiles: {text!r} is not a list of numbers such as 0.05,0.5,0.95.") from error
+    if not all(0 < level < 1 for level in levels) or len(set(levels)) < len(levels):
+        raise ConfigError(f"--quantiles: {text!r} must hold different numbers strictly between 0 and 1.")
+    return levels
+
+
+def write_forecast(path: Path, frame: pd.DataFrame) -> None:
+    """Writes the table whole or not at all: Parquet for ``.parquet``, else CSV.
+
+    Raises:
+        ConfigError: the path cannot be written.
+        ResourceError: the disk is full.
+    """
+    if path.suffix == ".parquet":
+        write_bytes(path, frame.to_parquet(None, index=False))
+    else:
+        write_text(path, frame.to_csv(index=False))
+
+
+def draw(folder: Path, run: LoadedRun, panel: Panel, frame: pd.DataFrame) -> Path:
+    """Draws the forecasts into a folder, which is made where it is missing, and returns the picture's path."""
+    # matplotlib takes longer to import than a forecast to make.
+    from tsforecast.workflows.pictures import draw_forecasts
+
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    target = run.config.data.target
+    path = folder / "forecast.png"
+    y_label = target if isinstance(target, str) else ""
+    draw_forecasts(path, panel, panel.last_cutoffs, frame, y_label=y_label)
+    return path

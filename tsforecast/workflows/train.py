@@ -1,0 +1,287 @@
+"""Training, from a config to a run folder: the whole flow, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from tsforecast import __version__
+from tsforecast.config.load import dump_config
+from tsforecast.config.schema import Config
+from tsforecast.errors import ConfigError, QualityGateError, StoppedError
+from tsforecast.evaluation.baselines import BASELINES
+from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
+from tsforecast.features.auto import resolve
+from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame
+from tsforecast.forecasting.stored import to_storage
+from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
+from tsforecast.runs import check_target, new_run, write_model
+from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.series.assemble import panel_from_table
+from tsforecast.series.panel import Cutoffs, Panel, data_hash
+from tsforecast.series.read import read_table
+from tsforecast.storage.atomic import write_text
+from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
+from tsforecast.training.fit import Watcher
+from tsforecast.training.learn import learn, learn_all
+from tsforecast.training.state import Fit
+from tsforecast.workflows.pictures import draw_forecasts
+
+__all__ = ["Trained", "check_skill", "model_name", "report", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        path: the run folder.
+        config: with every ``auto`` resolved.
+        model: as saved.
+        fit: how the training went.
+        panel: the data, all rows.
+        scores: on the test part, or None where nothing was held back for it.
+        forecast: from the end of each series.
+    """
+
+    path: Path
+    config: Config
+    model: FittedModel
+    fit: Fit
+    panel: Panel
+    scores: Scores | None
+    forecast: pd.DataFrame
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        return {
+            "model": model_name(self.config),
+            "y_hat": "median",
+            "validation_mase": self.fit.best_score,
+            "best_step": self.fit.best_step,
+            "steps": self.fit.step,
+            "seconds": round(self.fit.seconds, 3),
+            "test": metrics_json(self.scores) if self.scores else None,
+        }
+
+
+def train(
+    config: Config,
+    *,
+    path: Path,
+    overwrite: bool = False,
+    resume: bool = False,
+    source: pd.DataFrame | None = None,
+    watcher: Watcher | None = None,
+) -> Trained:
+    """Reads, trains, scores, learns from the held-back part, forecasts, and writes the run folder.
+
+    Args:
+        config: as loaded.
+        path: the run folder to make.
+        overwrite: replace a run that is there.
+        resume: go on from the checkpoint of an interrupted training.
+        source: data to use instead of ``data.path``.
+        watcher: progress and stop signals.
+
+    Raises:
+        ConfigError: settings that do not fit each other, the data or this machine.
+        DataError: the data cannot be used as it is.
+        StoppedError: a signal came; ``resume`` goes on from there.
+    """
+    checkpoint = path.with_name(f".{path.name}.train")
+    _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
+    device = choose_device(config.runtime.device)
+    set_precision(config.runtime.precision, device)
+    set_threads(config.runtime.threads, hidden_size=config.model.hidden_size)
+
+    table = read_table(config.data, source=source)
+    where = config.data.path if source is None else "data frame"
+    panel, repairs = panel_from_table(table, config.data, where=where)
+    config = resolve(config, panel)
+    log.info("%s", _data_summary(config, panel, repairs))
+    _warn_of_short_split(config)
+
+    try:
+        learned = learn(
+            panel.drop_last(cast(int, config.split.test)),
+            config,
+            device=device,
+            checkpoint=checkpoint,
+            fingerprint=_fingerprint(config, panel),
+            watcher=watcher,
+        )
+        test = _test(learned.model, panel, config)
+        model = (
+            learn_all(learned, panel, device=device, watcher=watcher)
+            if config.training.final_fit
+            else learned.model
+        )
+    except StoppedError as stop:
+        raise StoppedError(
+            f"{stop} {checkpoint} keeps where it stands; --resume goes on from there.", stop.number
+        ) from stop
+
+    levels = config.forecast.quantile_levels
+    trained = Trained(
+        path=path,
+        config=config,
+        model=model,
+        fit=learned.fit,
+        panel=panel,
+        scores=test.scores if test else None,
+        forecast=forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+    )
+    with new_run(path, overwrite=overwrite or resume) as folder:
+        _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": repairs})
+        _draw(folder / "plots", trained, test)
+    remove_checkpoint(checkpoint)
+    return trained
+
+
+def report(trained: Trained) -> str:
+    """The scores as a table with a sentence, for people."""
+    if trained.scores:
+        return scores_text(trained.scores, model_name=model_name(trained.config))
+    return (
+        f"No test part was held back (split.test is 0), so there is no test score. Validation MASE of "
+        f"{model_name(trained.config)}: {trained.fit.best_score:.3f}.\n"
+    )
+
+
+def check_skill(trained: Trained, required: float) -> None:
+    """The quality gate of ``--require-skill``.
+
+    Raises:
+        QualityGateError: the skill is not above ``required``, or was not measured.
+    """
+    skill = None
+    if trained.scores:
+        skill = trained.scores.by_model["skill"].to_dict()[model_name(trained.config)]
+    if skill is None or not skill > required:
+        found = "was not measured (split.test is 0)" if skill is None else f"is {skill:.3f}"
+        raise QualityGateError(
+            f"{trained.path}: the skill {found}, --require-skill asks for more than {required:g}; the run is written."
+        )
+
+
+def model_name(config: Config) -> str:
+    """The network's row in tables: its cell, with ``bi`` in front when it reads both ways."""
+    return ("bi" if config.model.bidirectional else "") + config.model.cell
+
+
+def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuses before anything is read what would be refused after hours of training."""
+    if not resume:
+        check_target(path, overwrite=overwrite)
+        remove_checkpoint(checkpoint)
+    elif load_checkpoint(checkpoint) is None:
+        raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
+
+
+def _data_summary(config: Config, panel: Panel, repairs: dict[str, int]) -> str:
+    lengths = panel.lengths
+    rows = f"{lengths.min()}" if lengths.min() == lengths.max() else f"{lengths.min()} to {lengths.max()}"
+    mended = "".join(f", {count} {name} repaired" for name, count in repairs.items() if count)
+    split = config.split
+    return (
+        f"{panel.n_series} series of {rows} steps at frequency {panel.axis.freq!r}{mended}; "
+        f"season {config.season_length}, lookback {config.lookback}, "
+        f"validation {split.validation} and test {split.test} steps"
+    )
+
+
+def _warn_of_short_split(config: Config) -> None:
+    for name, steps in (("validation", config.split.validation), ("test", config.split.test)):
+        if isinstance(steps, int) and 0 < steps < config.horizon:
+            log.warning(
+                "split.%s: %d steps are held back, fewer than the horizon of %d; later lead times go unseen there",
+                name,
+                steps,
+                config.horizon,
+            )
+
+
+def _fingerprint(config: Config, panel: Panel) -> str:
+    """Stands for everything the weights depend on."""
+    return hashlib.sha256((dump_config(config) + data_hash(panel)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Test:
+    """How the model did on the test part: its scores, and the newest window of each series to look at."""
+
+    scores: Scores
+    cutoffs: Cutoffs
+    forecast: pd.DataFrame
+
+
+def _test(model: FittedModel, panel: Panel, config: Config) -> _Test | None:
+    """Scores of the model and the baselines, all from the same cutoffs; None where no row was held back."""
+    test = cast(int, config.split.test)
+    horizon = min(config.horizon, test)
+    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=test) if test else None
+    if cutoffs is None or not len(cutoffs):
+        return None
+    season = cast(list[int], config.season_length)[0]
+    forecasts = {model_name(config): forecast(model, panel, cutoffs, horizon).y_hat}
+    forecasts |= {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
+    newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
+    levels = config.forecast.quantile_levels
+    return _Test(
+        scores=score(panel, cutoffs, forecasts, season_length=season),
+        cutoffs=newest,
+        forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
+    )
+
+
+def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
+    """The files of the run folder; the manifest comes after them."""
+    config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
+    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history))
+    values |= {
+        "tsforecast": __version__,
+        "cell": model_name(config),
+        "y_hat": "median",
+        "training_range": _training_range(panel),
+        "n_rows": len(panel.y),
+        "final_fit": config.training.final_fit,
+        **origin,
+    }
+    write_model(folder, model=values, arrays=arrays)
+    write_text(folder / "config.yaml", dump_config(config))
+    write_text(folder / "metrics.json", json.dumps(trained.metrics, indent=2) + "\n")
+    write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in done.history))
+    write_text(folder / "forecast.csv", trained.forecast.to_csv(index=False))
+    if scores:
+        write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
+
+
+def _draw(folder: Path, trained: Trained, test: _Test | None) -> None:
+    """The pictures of the run folder."""
+    folder.mkdir()
+    panel, target = trained.panel, trained.config.data.target
+    y_label = target if isinstance(target, str) else ""
+    draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
+    plot_training_curve(folder / "training.png", history=trained.fit.history, best_step=trained.fit.best_step)
+    if test:
+        draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
+        plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=test.scores.by_lead_time)
+
+
+def _training_range(panel: Panel) -> list[str]:
+    """First and last timestamp of the panel."""
+    filled = panel.lengths > 0
+    last = panel.positions(panel.last_cutoffs)[filled].max()
+    ends = panel.axis.timestamps(np.array([panel.starts[filled].min(), last]))
+    return [str(moment) for moment in ends]
