@@ -79,21 +79,28 @@ def measure(side: str, keep: bool, layers: int, batch: int, seconds: float) -> f
     """Windows per second of one side in this process."""
     import torch
 
-    from tsforecast.runtime import keep_freed_memory
+    from tsforecast.runtime import flushed_denormals, keep_freed_memory
 
     torch.set_num_threads(1)
     if keep and not keep_freed_memory():
         raise SystemExit("this C library has no mallopt")
     if side == "neuralforecast":
         return neuralforecast_speed(layers, batch, seconds)
-    step = {"tsforecast": tsforecast_step, "plain torch": plain_step}[side](layers, batch)
+    if side == "plain torch":
+        return steps_per_second(plain_step(layers, batch), seconds) * batch
+    with flushed_denormals():  # as fit() does
+        return steps_per_second(tsforecast_step(layers, batch), seconds) * batch
+
+
+def steps_per_second(step: Callable[[], None], seconds: float) -> float:
+    """Steps per CPU second, after some to warm up."""
     for _ in range(3):
         step()
     steps, started = 0, time.process_time()
     while time.process_time() - started < seconds:
         step()
         steps += 1
-    return steps * batch / (time.process_time() - started)
+    return steps / (time.process_time() - started)
 
 
 def tsforecast_step(layers: int, batch: int) -> Callable[[], None]:

@@ -175,6 +175,17 @@ def test_predict_reads_stdin_and_writes_files_and_pictures(trained: Path, tmp_pa
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["forecast.png"]
 
 
+def test_a_full_disk_behind_stdout_exits_with_7(trained: Path) -> None:
+    command = [sys.executable, "-m", "tsforecast", "predict", str(trained)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 7
+    assert (
+        done.stderr
+        == "tsforecast: stdout cannot be written: No space left on device; free some space there.\n"
+    )
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(trained: Path) -> None:
     command = f"{sys.executable} -m tsforecast predict {trained} --horizon 10000 | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

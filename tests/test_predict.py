@@ -7,8 +7,11 @@ from synthetic import seasonal_frame
 
 from tsforecast.config.load import config_from_mapping
 from tsforecast.errors import ConfigError, DataError, RunError
+from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.workflows.predict import (
     LoadedRun,
+    check_out,
+    csv_text,
     load_run,
     parse_quantiles,
     predict,
@@ -111,14 +114,64 @@ def test_data_of_another_frequency_is_refused_with_both(run: LoadedRun) -> None:
         predict(run, daily)
 
 
-def test_as_of_before_all_rows_is_refused(run: LoadedRun) -> None:
-    with pytest.raises(DataError, match=r"no series has a row at or before --as-of '1999-01-01'"):
+def test_as_of_before_all_rows_is_refused_and_says_where_the_rows_begin(run: LoadedRun) -> None:
+    message = r"no series has a row at or before --as-of '1999-01-01': the rows the run keeps begin at 20\d\d"
+    with pytest.raises(DataError, match=message):
         predict(run, as_of="1999-01-01")
 
 
-def test_as_of_that_is_no_date_is_refused(run: LoadedRun) -> None:
-    with pytest.raises(ConfigError, match=r"--as-of: 'yesterdayish'"):
-        predict(run, as_of="yesterdayish")
+def test_as_of_after_all_rows_leaves_nothing_out_and_says_so(
+    run: LoadedRun, trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame, _ = predict(run, as_of="2030-01-01")
+    pd.testing.assert_frame_equal(frame, trained.forecast)
+    assert "lies after the newest row, 2020-12-01" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "as_of", ["yesterdayish", "01/02/2020", "03.02.2020", "Feb", "2020-13-01", "20200301"]
+)
+def test_as_of_that_is_no_iso_date_is_refused(run: LoadedRun, as_of: str) -> None:
+    with pytest.raises(ConfigError, match=f"--as-of: '{as_of}' is not a date such as"):
+        predict(run, as_of=as_of)
+
+
+def test_series_with_fewer_rows_than_the_network_reads_are_named(
+    run: LoadedRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = FRAME[(FRAME["month"] >= "2020-06-01") | (FRAME["shop"] != "s1")]
+    predict(run, short)
+    assert f"1 series have fewer rows than the {run.model.features.lookback} the network reads" in caplog.text
+    assert "'s1'" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["forecast.csv", "mine.csv", "plots/mine.csv"])
+def test_nothing_is_written_into_the_sealed_run_folder(trained: Trained, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"--out: .* lies in the run folder"):
+        check_out(trained.path, None, out=trained.path / name, plots=None)
+    with pytest.raises(ConfigError, match=r"--plot: .* lies in the run folder"):
+        check_out(trained.path, None, out=None, plots=trained.path / "plots")
+    check_out(trained.path, None, out=trained.path / "derived" / "mine.csv", plots=None)
+
+
+def test_the_input_is_never_the_output(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is the file the data is read from"):
+        check_out(tmp_path / "run", str(tmp_path / "sales.csv"), out=tmp_path / "sales.csv", plots=None)
+
+
+def test_an_ending_that_is_not_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'\.xlsx'.*\.csv or \.parquet"):
+        check_out(tmp_path / "run", None, out=tmp_path / "forecast.xlsx", plots=None)
+
+
+def test_hours_are_written_in_every_row_also_at_midnight() -> None:
+    midnight = pd.DataFrame({"ds": [pd.Timestamp("2024-02-10")], "y_hat": [1.0]})
+    hourly = TimeAxis(freq="h", origin=pd.Timestamp("2024-01-01"))
+    assert csv_text(midnight, hourly).splitlines()[1] == "2024-02-10 00:00:00,1.0"
+    assert (
+        csv_text(midnight, TimeAxis(freq="D", origin=pd.Timestamp("2024-01-01"))).splitlines()[1]
+        == "2024-02-10,1.0"
+    )
 
 
 def test_input_names_give_the_users_columns_back(trained: Trained, run: LoadedRun) -> None:
@@ -129,7 +182,7 @@ def test_input_names_give_the_users_columns_back(trained: Trained, run: LoadedRu
 @pytest.mark.parametrize("name", ["forecast.csv", "forecast.parquet"])
 def test_a_forecast_file_reads_back_as_it_was(run: LoadedRun, tmp_path: Path, name: str) -> None:
     frame, _ = predict(run)
-    write_forecast(tmp_path / name, frame)
+    write_forecast(tmp_path / name, frame, run.tail.axis)
     back = (
         pd.read_parquet(tmp_path / name)
         if name.endswith("parquet")

@@ -7,7 +7,7 @@ import torch
 
 from tsforecast import runtime
 from tsforecast.errors import ConfigError, StoppedError
-from tsforecast.runtime import choose_device, deferred_signals, set_precision
+from tsforecast.runtime import choose_device, deferred_signals, flushed_denormals, set_precision
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ if {keep}:
     assert keep_freed_memory()
 def step():
     return sum(torch.ones(1 << 20) * k for k in range(4))
-step()
+for _ in range(5):
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(50):
     step()
@@ -83,3 +84,10 @@ def test_kept_memory_is_not_mapped_afresh_at_every_step() -> None:
 def test_importing_the_module_changes_no_allocator_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert runtime.keep_freed_memory() is False
+
+
+def test_denormals_are_zero_inside_and_themselves_again_after() -> None:
+    tiny = torch.tensor([1e-30])
+    with flushed_denormals():
+        assert (tiny * 1e-10).item() == 0.0
+    assert (tiny * 1e-10).item() > 0.0

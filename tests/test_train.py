@@ -152,10 +152,16 @@ def test_short_series_are_trained_without_a_test_part_and_the_report_says_so(tmp
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"] is None
 
 
+@pytest.mark.parametrize("horizon", [72, 500])
+def test_a_horizon_as_long_as_the_series_is_refused(tmp_path: Path, horizon: int) -> None:
+    with pytest.raises(DataError, match=rf"horizon: {horizon} steps ahead.*at most 72 rows"):
+        train(config(horizon=horizon), path=tmp_path / "run", source=FRAME)
+
+
 def test_series_too_short_to_learn_anything_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     data = {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id", "freq": "MS"}
     with pytest.raises(DataError, match="no series is long enough"):
-        train(config(data=data), path=tmp_path / "run", source=seasonal_frame(length=2))
+        train(config(data=data, horizon=1), path=tmp_path / "run", source=seasonal_frame(length=2))
     assert list(tmp_path.iterdir()) == []
 
 

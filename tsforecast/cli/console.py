@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from tsforecast.errors import ConfigError
+from tsforecast.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     import torch
@@ -78,13 +78,21 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
 
 
 def print_data(text: str) -> None:
-    """Prints what was asked for; a reader that has seen enough (``| head``) is no error."""
+    """Prints what was asked for; a reader that has seen enough (``| head``) is no error.
+
+    Raises:
+        ResourceError: stdout leads to a full disk.
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes stdout once more at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise ResourceError(
+                f"stdout cannot be written: {error.strerror}; free some space there."
+            ) from error
 
 
 def duration(seconds: float) -> str:
@@ -127,10 +135,9 @@ def watched_training(*, quiet: bool) -> Iterator[Watcher]:
         def on_final_fit(steps: int) -> None:
             bar.update(task, description="final fit", total=steps, completed=0)
 
-        def on_validation(record: dict[str, float]) -> None:
-            log.debug(
-                "step %d: loss %s, validation MASE %s", record["step"], record["loss"], record["validation"]
-            )
+        def on_validation(record: dict[str, Any]) -> None:
+            loss = "-" if record["loss"] is None else f"{record['loss']:.4f}"
+            log.debug("step %d: loss %s, validation MASE %.4f", record["step"], loss, record["validation"])
             bar.update(task, description=f"training (validation MASE {record['validation']:.3f})")
 
         yield Watcher(

@@ -13,6 +13,14 @@ from tsforecast.cli.console import LogFile, Quiet, Verbose, print_data, start_me
 __all__ = ["predict"]
 
 
+class Device(StrEnum):
+    """Where the forecast is computed."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class Names(StrEnum):
     """Which names the columns of the forecast have."""
 
@@ -47,7 +55,7 @@ def predict(
     plot: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the forecasts into this folder.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -61,6 +69,7 @@ def predict(
     from tsforecast.workflows import predict as workflow
 
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
+    workflow.check_out(run, data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
     frame, panel = workflow.predict(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
     if plot is not None:
@@ -68,6 +77,6 @@ def predict(
     if names is Names.INPUT:
         frame = workflow.with_input_names(frame, loaded.config.data)
     if out == "-":
-        print_data(frame.to_csv(index=False))
+        print_data(workflow.csv_text(frame, panel.axis))
     else:
-        workflow.write_forecast(Path(out), frame)
+        workflow.write_forecast(Path(out), frame, panel.axis)

@@ -14,7 +14,7 @@ from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
-from tsforecast.runtime import autocast
+from tsforecast.runtime import autocast, flushed_denormals
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, Panel
 
 __all__ = [
@@ -107,6 +107,7 @@ def forecast(
     return Forecasts(y_hat=np.maximum(y_hat, floor[:, None]), scale=scale, floor=floor)
 
 
+@flushed_denormals()
 @torch.no_grad()
 def forecast_windows(
     network: Network,

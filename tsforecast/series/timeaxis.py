@@ -99,6 +99,11 @@ class TimeAxis:
     def is_integer(self) -> bool:
         return self.freq == INTEGER
 
+    @property
+    def counts_dates(self) -> bool:
+        """Whether a step is a day or longer, so that a date says it all."""
+        return not self.is_integer and not _is_stretch(self.freq)
+
     def positions(self, ds: TimeIndex) -> IntArray:
         """Positions of timestamps that lie on the grid, ``(len(ds),)``.
 

@@ -16,7 +16,7 @@ from tsforecast.errors import StoppedError, TrainingError
 from tsforecast.features.windows import Batch, Features
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
-from tsforecast.runtime import autocast
+from tsforecast.runtime import autocast, flushed_denormals
 from tsforecast.training.plan import Plan
 from tsforecast.training.sampler import Sampler
 from tsforecast.training.state import Fit, random_state, resume, save, set_random_state
@@ -51,6 +51,7 @@ class Watcher:
     stop_signal: Callable[[], int | None] = _look_away
 
 
+@flushed_denormals()
 def fit(
     network: Network,
     features: Features,
@@ -144,6 +145,7 @@ def _average(average: Network, network: Network, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 
+@flushed_denormals()
 def seconds_per_step(network: Network, features: Features, sampler: Sampler, plan: Plan) -> float:
     """Time one step takes here and now, from a few trial steps that leave no trace."""
     sampler_state, torch_state = sampler.generator.get_state(), random_state(sampler.device)

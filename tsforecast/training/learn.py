@@ -170,10 +170,12 @@ def plan_of(config: Config) -> Plan:
 
 def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
     """Which of the shown values, repeated over the horizon, forecasts best inside the training rows."""
-    reach = min(plan.horizon, int(np.median(panel.lengths)) // 2)
-    cutoffs = _sample(rolling_cutoffs(panel, horizon=reach, test=4 * reach), seed=plan.seed)
-    if not len(cutoffs):
+    half = int(np.median(panel.lengths)) // 2
+    reach = min(plan.horizon, half)
+    if reach == 0:
         return 0
+    cutoffs = rolling_cutoffs(panel, horizon=reach, test=min(4, half // reach) * reach)
+    cutoffs = _sample(cutoffs, seed=plan.seed)
     unit = fit_scales(panel, season_length=features.season_length, per_season=True).scale[
         cutoffs.series, None
     ]

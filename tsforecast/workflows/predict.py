@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from tsforecast.storage.atomic import output_errors, write_bytes, write_text
 
 __all__ = [
     "LoadedRun",
+    "check_out",
+    "csv_text",
     "draw",
     "load_run",
     "parse_quantiles",
@@ -33,6 +36,10 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+WRITTEN = ("", ".csv", ".txt", ".parquet")
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+TIME_OF_DAY = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +106,61 @@ def predict(
     """
     panel = run.tail if source is None else _read(run, source)
     if as_of is not None:
-        panel = panel.until(_position_of(panel.axis, as_of))
-    panel = _without_empty(panel, as_of)
+        panel = _known_at(panel, as_of, kept=source is None)
+    _warn_of_short_series(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else quantile_levels
     steps = run.config.horizon if horizon is None else horizon
     frame = forecast_frame(run.model, panel, panel.last_cutoffs, steps, quantile_levels=levels)
+    log.info("%d series forecast %d steps ahead, to %s", panel.n_series, steps, frame["ds"].max())
+    if steps > run.config.horizon:
+        log.info(
+            "the run was trained to forecast %d steps: beyond them the intervals are extrapolated",
+            run.config.horizon,
+        )
     return frame, panel
+
+
+def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
+    """The rows up to a moment, of the series that have any.
+
+    Raises:
+        ConfigError: not a timestamp.
+        DataError: no series has a row by then.
+    """
+    position = _position_of(panel.axis, as_of)
+    newest = int(panel.positions(panel.last_cutoffs).max())
+    if position > newest:
+        last = panel.axis.timestamps(np.array([newest]))[0]
+        log.warning("--as-of %s lies after the newest row, %s: nothing is left out", as_of, last)
+    known = panel.until(position)
+    filled = np.flatnonzero(known.lengths > 0)
+    if not len(filled):
+        first = panel.axis.timestamps(np.array([panel.starts.min()]))[0]
+        source = "the rows the run keeps begin" if kept else "the data begins"
+        raise DataError(
+            f"no series has a row at or before --as-of {as_of!r}: {source} at {first}; "
+            "give a later time, or a DATA file that reaches further back."
+        )
+    if len(filled) < panel.n_series:
+        lost = [name for name, length in zip(panel.unique_ids, known.lengths, strict=True) if length == 0]
+        log.warning("%d series have no row up to %s and are left out: %s", len(lost), as_of, _listed(lost))
+    return known.select(filled)
+
+
+def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
+    lookback = run.model.features.lookback
+    short = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length < lookback]
+    if short:
+        log.warning(
+            "%d series have fewer rows than the %d the network reads, so their forecasts are weaker: %s",
+            len(short),
+            lookback,
+            _listed(short),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
 
 
 def _position_of(axis: TimeAxis, as_of: str) -> int:
@@ -112,6 +168,8 @@ def _position_of(axis: TimeAxis, as_of: str) -> int:
     try:
         if axis.is_integer:
             return int(axis.floor(np.array([int(as_of)]))[0])
+        if not ISO_DATE.fullmatch(as_of):
+            raise ValueError(as_of)
         moment = pd.Timestamp(as_of)
         if axis.timezone and moment.tz is None:
             moment = moment.tz_localize(axis.timezone)
@@ -143,12 +201,11 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
             log.warning("%s: %d %s repaired", where, count, name)
     unseen = sorted(set(panel.unique_ids) - set(run.model.unique_ids))
     if unseen:
-        shown = ", ".join(map(repr, unseen[:5])) + (", …" if len(unseen) > 5 else "")
         log.warning(
             "%s: %d series the model was not trained on, scaled by their own rows: %s",
             where,
             len(unseen),
-            shown,
+            _listed(unseen),
         )
     return panel
 
@@ -166,25 +223,6 @@ def _refuse_other_freq(table: pd.DataFrame, freq: str, *, where: str, cause: Dat
         ) from cause
 
 
-def _without_empty(panel: Panel, as_of: str | None) -> Panel:
-    """The series that have a row to start from."""
-    filled = np.flatnonzero(panel.lengths > 0)
-    if len(filled) == panel.n_series:
-        return panel
-    if not len(filled):
-        raise DataError(
-            f"no series has a row at or before --as-of {as_of!r}; give a later time, or data that reaches further back."
-        )
-    lost = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length == 0]
-    log.warning(
-        "%d series have no row at or before %s and are left out: %s",
-        len(lost),
-        as_of,
-        ", ".join(map(repr, lost[:5])),
-    )
-    return panel.select(filled)
-
-
 def parse_quantiles(text: str) -> list[float]:
     """Quantile levels from ``0.05,0.5,0.95``, in rising order.
 
@@ -200,7 +238,33 @@ def parse_quantiles(text: str) -> list[float]:
     return levels
 
 
-def write_forecast(path: Path, frame: pd.DataFrame) -> None:
+def check_out(run: Path, data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
+    """Refuses before any work what would damage the run or the input.
+
+    Raises:
+        ConfigError: an output lies in the run folder (but for ``derived/``), is the input itself, or is of a kind
+            that is not written.
+    """
+    folder = run.resolve()
+    for option, path in (("--out", out), ("--plot", plots)):
+        if path is None or not path.resolve().is_relative_to(folder):
+            continue
+        if not path.resolve().is_relative_to(folder / "derived"):
+            raise ConfigError(
+                f"{option}: {str(path)!r} lies in the run folder, whose files are sealed; "
+                f"write elsewhere, or below {str(run / 'derived')!r}."
+            )
+    if out is None:
+        return
+    if data is not None and str(data) != "-" and out.resolve() == Path(data).resolve():
+        raise ConfigError(f"--out: {str(out)!r} is the file the data is read from; name another.")
+    if out.suffix not in WRITTEN:
+        raise ConfigError(
+            f"--out: {str(out)!r} would be {out.suffix!r}; a forecast is written as .csv or .parquet."
+        )
+
+
+def write_forecast(path: Path, frame: pd.DataFrame, axis: TimeAxis) -> None:
     """Writes the table whole or not at all: Parquet for ``.parquet``, else CSV.
 
     Raises:
@@ -210,7 +274,13 @@ def write_forecast(path: Path, frame: pd.DataFrame) -> None:
     if path.suffix == ".parquet":
         write_bytes(path, frame.to_parquet(None, index=False))
     else:
-        write_text(path, frame.to_csv(index=False))
+        write_text(path, csv_text(frame, axis))
+
+
+def csv_text(frame: pd.DataFrame, axis: TimeAxis) -> str:
+    """The table as CSV; times of day are written in every row, also where all of them are midnight."""
+    whole_days = axis.is_integer or axis.timezone is not None or axis.counts_dates
+    return frame.to_csv(index=False, date_format=None if whole_days else TIME_OF_DAY)
 
 
 def draw(folder: Path, run: LoadedRun, panel: Panel, frame: pd.DataFrame) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ import pandas as pd
 from tsforecast import __version__
 from tsforecast.config.load import dump_config
 from tsforecast.config.schema import Config
-from tsforecast.errors import ConfigError, QualityGateError, StoppedError
+from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import resolve
@@ -108,6 +109,7 @@ def train(
     table = read_table(config.data, source=source)
     where = config.data.path if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
+    _refuse_long_horizon(config, panel, where)
     config = resolve(config, panel)
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
@@ -154,7 +156,7 @@ def report(trained: Trained) -> str:
     if trained.scores:
         return scores_text(trained.scores, model_name=model_name(trained.config))
     return (
-        f"No test part was held back (split.test is 0), so there is no test score. Validation MASE of "
+        "No test part was held back: split.test is 0, or the series are too short for one. Validation MASE of "
         f"{model_name(trained.config)}: {trained.fit.best_score:.3f}.\n"
     )
 
@@ -169,7 +171,9 @@ def check_skill(trained: Trained, required: float) -> None:
     if trained.scores:
         skill = trained.scores.by_model["skill"].to_dict()[model_name(trained.config)]
     if skill is None or not skill > required:
-        found = "was not measured (split.test is 0)" if skill is None else f"is {skill:.3f}"
+        found = "was not measured (no rows are held back for a test)"
+        if skill is not None:
+            found = "is undefined (no series ever changes)" if math.isnan(skill) else f"is {skill:.3f}"
         raise QualityGateError(
             f"{trained.path}: the skill {found}, --require-skill asks for more than {required:g}; the run is written."
         )
@@ -184,6 +188,8 @@ def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool)
     """Refuses before anything is read what would be refused after hours of training."""
     if not resume:
         check_target(path, overwrite=overwrite)
+        if checkpoint.exists():
+            log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
         remove_checkpoint(checkpoint)
     elif load_checkpoint(checkpoint) is None:
         raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
@@ -201,11 +207,20 @@ def _data_summary(config: Config, panel: Panel, repairs: dict[str, int]) -> str:
     )
 
 
+def _refuse_long_horizon(config: Config, panel: Panel, where: str) -> None:
+    longest = int(panel.lengths.max())
+    if config.horizon >= longest:
+        raise DataError(
+            f"{where}: horizon: {config.horizon} steps ahead cannot be learned from series of at most {longest} rows; "
+            "lower horizon, or give longer series."
+        )
+
+
 def _warn_of_short_split(config: Config) -> None:
     for name, steps in (("validation", config.split.validation), ("test", config.split.test)):
         if isinstance(steps, int) and 0 < steps < config.horizon:
             log.warning(
-                "split.%s: %d steps are held back, fewer than the horizon of %d; later lead times go unseen there",
+                "split.%s: only %d step(s) are held back, fewer than the horizon of %d; later lead times go unseen",
                 name,
                 steps,
                 config.horizon,
