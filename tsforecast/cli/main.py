@@ -53,7 +53,8 @@ def _options(
 
 def run() -> int:
     """Runs the command line and returns the exit code."""
-    # Imports make a million objects that stay: looking through them for garbage every 700 or so costs a fifth of the start.
+    # Imports make a million objects that stay. Looking through them for garbage every 700 or so would cost a fifth
+    # of the start.
     gc.set_threshold(1_000_000)
     # pydantic would look through every installed package for plugins: a tenth of a second for nothing.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
