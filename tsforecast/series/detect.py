@@ -41,7 +41,7 @@ SAMPLE_ROWS = 2000
 TIME_NAMES = ("ds", "datetime", "timestamp", "date", "time", "month", "week", "day", "quarter", "year")
 COUNTER_NAMES = ("ds", "t", "time", "timestep", "time_step", "step", "period", "index", "week", "day", "year")
 ID_NAMES = ("unique_id", "series_id", "item_id", "id", "series", "item")
-TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load", "count", "quantity", "volume", "price")
+TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load", "count", "quantity", "volume")
 
 # Steps to forecast by the length of the season, where one season is not what people ask for.
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
