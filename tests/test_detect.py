@@ -122,3 +122,24 @@ def test_rows_that_no_column_tells_apart_are_refused(tmp_path: Path) -> None:
 def test_only_csv_files_are_looked_at(name: str) -> None:
     with pytest.raises(DataError, match=f"{name}: init looks at CSV files"):
         detect(Path(name))
+
+
+def test_one_word_among_the_numbers_is_named_with_its_line(tmp_path: Path) -> None:
+    frame = hourly(60).astype({"load": object})
+    frame.loc[20, "load"] = "broken"
+    with pytest.raises(DataError, match=r"line 22, column 'load': found 'broken', expected a number"):
+        found_in(tmp_path, frame)
+
+
+def test_one_date_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
+    frame = hourly(60).astype({"when": str})
+    frame.loc[59, "when"] = "total"
+    with pytest.raises(DataError, match=r"line 61, column 'when': found 'total', expected a timestamp"):
+        found_in(tmp_path, frame)
+
+
+def test_a_repeated_timestamp_of_a_single_series_is_named_by_the_reading(tmp_path: Path) -> None:
+    frame = hourly(60)
+    frame.loc[30, "when"] = frame.loc[29, "when"]
+    with pytest.raises(DataError, match=r"2024-01-02 05:00"):
+        found_in(tmp_path, frame)

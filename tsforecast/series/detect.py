@@ -5,7 +5,7 @@ Guesses are made from names and the first rows, and proven by reading the whole 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -42,6 +42,10 @@ TIME_NAMES = ("ds", "datetime", "timestamp", "date", "time", "month", "week", "d
 COUNTER_NAMES = ("ds", "t", "time", "timestep", "time_step", "step", "period", "index", "week", "day", "year")
 ID_NAMES = ("unique_id", "series_id", "item_id", "id", "series", "item")
 TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load", "count", "quantity", "volume")
+
+# A column in which no more than this share of the first rows differs is meant to be like the rest of them.
+MISFIT_SHARE = 0.2
+MISFIT_ROWS = 500
 
 # Steps to forecast by the length of the season, where one season is not what people ask for.
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
@@ -88,6 +92,8 @@ def detect(path: Path) -> Detected:
     targets = _by_name([column for column in numeric if column != unique_id], TARGET_NAMES)
     targets.sort(key=lambda column: _is_row_number(sample[column]))
     if not targets:
+        others = {column: sample[column] for column in rest if column != unique_id or len(rest) == 1}
+        _refuse_misfit(file, others, lambda cell: _is_numeric(file, [cell]), "a number")
         raise DataError(
             f"{path}: no column holds numbers to forecast; the columns are {listed(file.columns)}."
         )
@@ -128,10 +134,23 @@ def _time_column(file: CsvFile, sample: Sample) -> tuple[str, str]:
                 f"{file.name}: column {column!r} holds dates such as {cells[0]!r}; write them as 2024-03-31, "
                 f"or write a config with data.format.time_format, which could be {choice}."
             )
+    _refuse_misfit(file, sample, lambda cell: _are_dates([cell]), "a timestamp such as 2024-03-31")
     raise DataError(
         f"{file.name}: no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; "
         f"the columns are {listed(file.columns)}."
     )
+
+
+def _refuse_misfit(file: CsvFile, sample: Sample, fits: Callable[[str], bool], expected: str) -> None:
+    """Names the first cell that does not fit, where a column mostly does: that cell is what is wrong."""
+    for column, cells in sample.items():
+        misfits = [k for k, cell in enumerate(cells[:MISFIT_ROWS]) if not fits(cell)]
+        if 0 < len(misfits) <= MISFIT_SHARE * min(len(cells), MISFIT_ROWS):
+            found = cells[misfits[0]]
+            raise DataError(
+                f"{file.name}: line {misfits[0] + 2}, column {column!r}: found {found!r}, expected {expected} as in "
+                "the other rows; mend or remove that row."
+            )
 
 
 def _id_column(
