@@ -3,6 +3,7 @@ import pytest
 from synthetic import panel_of, seasonal_series
 
 from tsforecast.config.schema import Config
+from tsforecast.errors import ConfigError
 from tsforecast.features.auto import resolve, resolve_lags, resolve_lookback, resolve_split
 
 
@@ -71,3 +72,22 @@ def test_short_series_give_up_the_test_part_first() -> None:
 @pytest.mark.parametrize("length", [2, 5, 20, 200])
 def test_the_lookback_fits_into_half_of_the_series(length: int) -> None:
     assert 1 <= resolve_lookback(12, [12], np.array([length])) <= max(1, length // 2)
+
+
+def test_no_calendar_means_no_calendar() -> None:
+    data = {"path": "x.csv", "time": "ds", "target": "y", "calendar": "none"}
+    assert resolve(config(data=data), panel_of(seasonal_series(144), freq="MS")).data.calendar == []
+
+
+def test_a_calendar_of_integer_time_is_refused() -> None:
+    data = {"path": "x.csv", "time": "ds", "target": "y", "calendar": ["day_of_week"]}
+    with pytest.raises(ConfigError, match=r"data.calendar: .*counted in integers"):
+        resolve(config(data=data), panel_of(seasonal_series(144)))
+
+
+def test_the_season_is_found_without_the_held_back_part() -> None:
+    y = seasonal_series(600, season_length=7, trend=0)
+    changed = y.copy()
+    changed[-56:] = 100 * seasonal_series(56, season_length=12, trend=0)
+    seasons = [resolve(config(horizon=7), panel_of(values)).season_length for values in (y, changed)]
+    assert seasons[0] == seasons[1] == [7]

@@ -100,7 +100,7 @@ def test_quantiles_of_the_moment_replace_those_of_the_config(run: LoadedRun) -> 
 
 @pytest.mark.parametrize("text", ["0", "1", "1.2", "0.1,0.1", "nan", "high", "0.5;0.9"])
 def test_quantile_levels_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--quantiles"):
+    with pytest.raises(ConfigError, match="quantiles"):
         parse_quantiles(text)
 
 
@@ -141,7 +141,10 @@ def test_series_with_fewer_rows_than_the_network_reads_are_named(
 ) -> None:
     short = FRAME[(FRAME["month"] >= "2020-06-01") | (FRAME["shop"] != "s1")]
     predict(run, short)
-    assert f"1 series have fewer rows than the {run.model.features.lookback} the network reads" in caplog.text
+    assert (
+        f"1 series have fewer rows than the {run.model.features.history} the network looks back on"
+        in caplog.text
+    )
     assert "'s1'" in caplog.text
 
 
@@ -194,3 +197,26 @@ def test_a_forecast_file_reads_back_as_it_was(run: LoadedRun, tmp_path: Path, na
 def test_a_missing_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere"):
         load_run(tmp_path / "nowhere")
+
+
+def test_data_without_the_time_zone_of_the_run_is_refused(run: LoadedRun) -> None:
+    zoned = FRAME.assign(month=FRAME["month"].dt.tz_localize("Europe/Berlin"))
+    with pytest.raises(RunError, match=r"time zone is 'Europe/Berlin', and the run was trained on None"):
+        predict(run, zoned)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 10_001])
+def test_a_horizon_out_of_range_is_refused(run: LoadedRun, horizon: int) -> None:
+    with pytest.raises(ConfigError, match=f"horizon: {horizon}"):
+        predict(run, horizon=horizon)
+
+
+def test_levels_that_share_a_column_are_refused(run: LoadedRun) -> None:
+    with pytest.raises(ConfigError, match="quantiles"):
+        predict(run, quantile_levels=[0.1, 0.1000000001])
+
+
+def test_input_names_that_are_taken_are_refused(run: LoadedRun) -> None:
+    data = run.config.data.model_copy(update={"time": "cutoff"})
+    with pytest.raises(ConfigError, match="your column 'cutoff'"):
+        with_input_names(predict(run)[0], data)

@@ -178,3 +178,19 @@ def test_gradients_reach_back_through_the_rollout(bidirectional: bool, batch: Ba
     (last_step_only,) = torch.autograd.grad(last.sum(), detached.head.linear.bias)
     torch.testing.assert_close(closed[:, -1], last, rtol=1e-4, atol=1e-5)
     assert (through_all - last_step_only).abs().item() > 1e-2
+
+
+@torch.no_grad()
+def test_where_a_lag_reaches_before_the_series_the_newest_value_stands_in() -> None:
+    torch.manual_seed(0)
+    network = Network(cell="lstm", input_size=FEATURES.input_size, n_values=3, hidden_size=5, base=2)
+    y, past = seasonal_series(12), np.zeros((12, 1))
+    panel = panel_of(y[:5], freq="MS", past=past[:5])
+    scales = fit_scales(panel, season_length=12, per_season=False)
+    reader = WindowReader(panel, FEATURES, scales, horizon=HORIZON, device=torch.device("cpu"))
+    batch = reader.read(Cutoffs(series=np.array([0]), rows=np.array([4])), HORIZON)
+    # Lag 12, the base, is nowhere in 5 values, so the untrained network repeats the newest.
+    forecast = batch.unscaled(rollout(network, FEATURES, batch, HORIZON))
+    torch.testing.assert_close(
+        forecast, torch.full((1, HORIZON), y[4], dtype=torch.float64), rtol=1e-5, atol=1e-5
+    )

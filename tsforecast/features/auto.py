@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tsforecast.config.schema import Config
+from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import choose_calendar
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.seasons import season_lengths_of
@@ -37,9 +38,7 @@ def resolve(config: Config, panel: Panel) -> Config:
     lengths = panel.lengths
     seasons = _given(config.season_length)
     if seasons is None:
-        # The split follows from the season, so the season is looked for before the shortest split there can be.
-        test = config.split.test if isinstance(config.split.test, int) else config.horizon
-        seasons = season_lengths_of(panel.drop_last(test))
+        seasons = season_lengths_of(panel.drop_last(_surely_held_back(config, panel)))
     validation, test = resolve_split(config.horizon, seasons, lengths)
     if config.split.validation != "auto":
         validation = config.split.validation
@@ -51,6 +50,12 @@ def resolve(config: Config, panel: Panel) -> Config:
         lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
     lags = config.model.lags if config.model.lags != "auto" else resolve_lags(seasons)
     calendar = config.data.calendar
+    if panel.axis.is_integer and calendar not in ("auto", "none", []):
+        raise ConfigError(
+            f"data.calendar: {calendar!r} needs timestamps, and time is counted in integers; write none."
+        )
+    if calendar == "none":
+        calendar = []
     if calendar == "auto":
         calendar = choose_calendar(learned)
     training = config.training
@@ -76,6 +81,20 @@ def resolve(config: Config, panel: Panel) -> Config:
             ),
         }
     )
+
+
+def _surely_held_back(config: Config, panel: Panel) -> int:
+    """Last rows the season is looked for without: the split follows from the season, so it is not known yet.
+
+    With dates the season follows from frequency and length, so leaving out one test window is enough. With integer
+    time it is found in the values, and none of those that may be held back are looked at.
+    """
+    test = config.split.test if isinstance(config.split.test, int) else config.horizon
+    if not panel.axis.is_integer:
+        return test
+    longest = resolve_split(config.horizon, [1], panel.lengths)
+    given = (config.split.validation, config.split.test)
+    return sum(auto if steps == "auto" else steps for steps, auto in zip(given, longest, strict=True))
 
 
 def _given(season_length: str | int | list[int]) -> list[int] | None:

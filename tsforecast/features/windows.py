@@ -171,7 +171,9 @@ class WindowReader:
         parts = []
         if spec.calendar:
             table_row = self._calendar_first[series, None] + rows[:, None] + steps + 1 - first
-            parts.append(self._calendar[table_row.clamp(0, len(self._calendar) - 1)])
+            calendar = self._calendar[table_row.clamp(0, len(self._calendar) - 1)]
+            # What lies before a series is padding, whatever other series have there.
+            parts.append(calendar * (rows[:, None] + steps >= first).unsqueeze(2))
         if spec.past:
             row = torch.maximum(rows[:, None] + steps.clamp(max=0), first)
             parts.append(self._past[row])

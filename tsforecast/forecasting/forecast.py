@@ -103,7 +103,7 @@ def forecast(
     y_hat, scale = forecast_windows(
         model.network, reader, cutoffs, horizon, precision=model.precision, closed_loop=closed_loop
     )
-    floor = _floor(model, panel)[cutoffs.series]
+    floor = _floor(model, panel, cutoffs)
     return Forecasts(y_hat=np.maximum(y_hat, floor[:, None]), scale=scale, floor=floor)
 
 
@@ -137,15 +137,15 @@ def forecast_windows(
     return y_hat, scale
 
 
-def _floor(model: FittedModel, panel: Panel) -> FloatArray:
-    """Lowest value a forecast of each series may take: 0 or minus infinity, ``(n_series,)``."""
+def _floor(model: FittedModel, panel: Panel, cutoffs: Cutoffs) -> FloatArray:
+    """Lowest value each forecast may take: 0 or minus infinity, by rows up to its cutoff, ``(n_cutoffs,)``."""
     if model.non_negative is not None:
-        return np.full(panel.n_series, 0.0 if model.non_negative else -np.inf)
+        return np.full(len(cutoffs), 0.0 if model.non_negative else -np.inf)
     known = {name: bool(kept) for name, kept in zip(model.unique_ids, model.never_negative, strict=True)}
-    kept = never_negative(panel) & np.array(
-        [known.get(name, True) for name in panel.unique_ids], dtype=np.bool_
-    )
-    return np.where(kept, 0.0, -np.inf)
+    in_training = np.array([known.get(name, True) for name in panel.unique_ids], dtype=np.bool_)
+    negative = np.concatenate([[0], np.cumsum(panel.y < 0)])
+    so_far = negative[cutoffs.rows + 1] - negative[panel.offsets[cutoffs.series]]
+    return np.where(in_training[cutoffs.series] & (so_far == 0), 0.0, -np.inf)
 
 
 def never_negative(panel: Panel) -> BoolArray:

@@ -29,9 +29,12 @@ def step_inputs(features: Features, values: Tensor, observed: Tensor, known: Ten
     """
     time = known.shape[1]
     reach = values.shape[1] - time
-    # Lag L of the step to forecast, t + 1, is the value at t + 1 - L.
-    lagged = [values[:, reach + 1 - lag : reach + 1 - lag + time] for lag in (1, *features.lags)]
-    return torch.cat([torch.stack([*lagged, observed[:, reach:]], dim=2), known], dim=2)
+    shown = [values[:, reach:]]
+    for lag in features.lags:
+        # Lag L of the step to forecast, t + 1, is the value at t + 1 - L; the newest stands in where there is none.
+        there = slice(reach + 1 - lag, reach + 1 - lag + time)
+        shown.append(torch.where(observed[:, there] > 0, values[:, there], shown[0]))
+    return torch.cat([torch.stack([*shown, observed[:, reach:]], dim=2), known], dim=2)
 
 
 def rollout(network: Network, features: Features, batch: Batch, horizon: int) -> Tensor:
@@ -65,19 +68,23 @@ def _carried(network: Network, features: Features, batch: Batch, horizon: int) -
     steps = [y_hat[:, -1]]
     # One tensor per step, newest last: appending copies nothing, with gradients or without.
     values = list(batch.values[:, -longest:].unbind(1))
-    observed = torch.ones_like(values[0])
+    observed = list((batch.observed[:, -longest:] > 0).unbind(1))
     for k in range(1, horizon):
         values.append(steps[-1].float())
+        observed.append(torch.ones_like(observed[0]))
         x = _one_step_inputs(features, values, observed, batch.known[:, lookback + k - 1])
         y_hat, state = network(x.unsqueeze(1), state)
         steps.append(y_hat[:, -1])
     return torch.stack(steps, dim=1)
 
 
-def _one_step_inputs(features: Features, values: Sequence[Tensor], observed: Tensor, known: Tensor) -> Tensor:
+def _one_step_inputs(
+    features: Features, values: Sequence[Tensor], observed: Sequence[Tensor], known: Tensor
+) -> Tensor:
     """Inputs of one step, ``(batch, input_size)``, from the values so far, newest last."""
-    shown = [values[-lag] for lag in (1, *features.lags)]
-    return torch.cat([torch.stack([*shown, observed], dim=1), known], dim=1)
+    shown = [values[-1]]
+    shown += [torch.where(observed[-lag], values[-lag], values[-1]) for lag in features.lags]
+    return torch.cat([torch.stack([*shown, observed[-1].float()], dim=1), known], dim=1)
 
 
 def _reencoded(

@@ -12,6 +12,7 @@ import torch
 from tsforecast.config.schema import Config
 from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
+from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.evaluation.scores import actuals, rolling_cutoffs
 from tsforecast.features.scaling import Scales, fit_scales
 from tsforecast.features.windows import Features, WindowReader
@@ -119,6 +120,8 @@ def learn_all(
     watcher = watcher or Watcher()
     model, features = learned.model, learned.model.features
     steps = round(FINAL_STEPS * learned.fit.best_step)
+    scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
+    model = replace(model, scales=scales, never_negative=never_negative(panel))
     if steps == 0:
         return model
     watcher.on_final_fit(steps)
@@ -132,10 +135,9 @@ def learn_all(
     windows = training_cutoffs(
         panel, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
     )
-    scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
     reader = WindowReader(panel, features, scales, horizon=plan.horizon, device=device)
     fit(model.network, features, Sampler(reader, windows, plan), plan, validate=None, watcher=watcher)
-    return replace(model, scales=scales, never_negative=never_negative(panel))
+    return model
 
 
 def features_of(config: Config) -> Features:
@@ -216,9 +218,10 @@ class _Validation:
         self._reader = WindowReader(panel, features, scales, horizon=self._horizon, device=device)
         self._precision = config.runtime.precision
         self._y = actuals(panel, self._cutoffs, self._horizon)
-        known = panel.drop_last(held_back)
-        unit = fit_scales(known, season_length=features.season_length, per_season=True).scale
-        self._unit = unit[self._cutoffs.series, None]
+        unit = seasonal_scale(panel, self._cutoffs, features.season_length).mae
+        if np.isnan(unit).all():  # nothing ever changed: any unit will do
+            unit = np.ones(len(unit))
+        self._unit = unit[:, None]
 
     def score(self, network: Network) -> float:
         """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""

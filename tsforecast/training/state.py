@@ -83,7 +83,7 @@ def resume(
     optimizer: torch.optim.Optimizer,
     sampler: Sampler,
 ) -> Fit:
-    """Puts everything back as :func:`_save` left it; a new start where there is nothing to resume from."""
+    """Puts everything back as :func:`save` left it; a new start where there is nothing to resume from."""
     stored = load_checkpoint(folder) if folder else None
     average = copy.deepcopy(network).eval()
     average.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
@@ -106,6 +106,7 @@ def resume(
     set_random_state(_with_prefix(tensors, "random."), sampler.device)
     best = {name: weight.to(sampler.device) for name, weight in _with_prefix(tensors, "best.").items()}
     losses, drawn = (list(tensors[name].unbind()) if name in tensors else [] for name in ("losses", "drawn"))
+    losses = [loss.to(sampler.device) for loss in losses]
     return Fit(average, best_weights=best, losses=losses, drawn=drawn, **position)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tsforecast.config.load import config_from_mapping, load_config
 from tsforecast.config.schema import Config
+from tsforecast.errors import ConfigError
 from tsforecast.evaluation.scores import Scores
 from tsforecast.workflows import predict as predicting
 from tsforecast.workflows import train as training
@@ -58,7 +59,7 @@ class Run:
 def train(
     config: Config | Mapping[str, Any] | str | Path,
     *,
-    run: str | Path,
+    run: str | Path | None = None,
     data: pd.DataFrame | None = None,
     overwrite: bool = False,
 ) -> Run:
@@ -66,10 +67,16 @@ def train(
 
     Args:
         config: a YAML file, its content as a mapping, or a loaded config.
-        run: the run folder to write.
+        run: the run folder to write; ``runs/<name of the file>`` where the config is a file.
         data: rows to use instead of ``data.path``, with the columns the config names.
         overwrite: replace a run that is there.
     """
+    if run is None:
+        if not isinstance(config, str | Path):
+            raise ConfigError(
+                "tsforecast.train: a config that is not a file needs run='runs/NAME', the folder to write."
+            )
+        run = Path("runs") / Path(config).stem
     if isinstance(config, str | Path):
         config = load_config(Path(config))
     elif not isinstance(config, Config):

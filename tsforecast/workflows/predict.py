@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tsforecast.config.schema import Config, DataConfig
 from tsforecast.errors import ConfigError, DataError, RunError
-from tsforecast.forecasting.forecast import FittedModel, forecast_frame
+from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
 from tsforecast.forecasting.stored import from_storage, tail_from_storage
 from tsforecast.runs import open_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 WRITTEN = ("", ".csv", ".txt", ".parquet")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+MAX_HORIZON = 10_000
 TIME_OF_DAY = "%Y-%m-%d %H:%M:%S"
 
 
@@ -108,8 +109,10 @@ def predict(
     if as_of is not None:
         panel = _known_at(panel, as_of, kept=source is None)
     _warn_of_short_series(run, panel)
-    levels = run.config.forecast.quantile_levels if quantile_levels is None else quantile_levels
+    levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
     steps = run.config.horizon if horizon is None else horizon
+    if not 1 <= steps <= MAX_HORIZON:
+        raise ConfigError(f"horizon: {steps!r} is not a whole number from 1 to {MAX_HORIZON}.")
     frame = forecast_frame(run.model, panel, panel.last_cutoffs, steps, quantile_levels=levels)
     log.info("%d series forecast %d steps ahead, to %s", panel.n_series, steps, frame["ds"].max())
     if steps > run.config.horizon:
@@ -148,13 +151,13 @@ def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
 
 
 def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
-    lookback = run.model.features.lookback
-    short = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length < lookback]
+    history = run.model.features.history
+    short = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length < history]
     if short:
         log.warning(
-            "%d series have fewer rows than the %d the network reads, so their forecasts are weaker: %s",
+            "%d series have fewer rows than the %d the network looks back on, so their forecasts are weaker: %s",
             len(short),
-            lookback,
+            history,
             _listed(short),
         )
 
@@ -174,7 +177,7 @@ def _position_of(axis: TimeAxis, as_of: str) -> int:
         if axis.timezone and moment.tz is None:
             moment = moment.tz_localize(axis.timezone)
         return int(axis.floor(pd.DatetimeIndex([moment]))[0])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         expected = "an integer" if axis.is_integer else "a date such as 2024-03-31 or 2024-03-31T06:00"
         raise ConfigError(f"--as-of: {as_of!r} is not {expected}.") from error
 
@@ -184,6 +187,11 @@ def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     names = {"ds": data.time}
     if data.id:
         names["unique_id"] = data.id
+    taken = sorted(set(names.values()) & set(frame.columns.difference(list(names))))
+    if taken:
+        raise ConfigError(
+            f"--names input: your column {taken[0]!r} is also one of the forecast's; use --names tsforecast."
+        )
     return frame.rename(columns=names)
 
 
@@ -196,6 +204,7 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
+    panel = _in_zone(panel, run.tail.axis.timezone, where=where)
     for name, count in repairs.items():
         if count:
             log.warning("%s: %d %s repaired", where, count, name)
@@ -208,6 +217,23 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
             _listed(unseen),
         )
     return panel
+
+
+def _in_zone(panel: Panel, timezone: str | None, *, where: str) -> Panel:
+    """The panel on the clock the run was trained on: its calendar inputs are local time.
+
+    Raises:
+        RunError: only one of them has a time zone, or steps of a day were counted on another clock.
+    """
+    axis = panel.axis
+    if axis.timezone == timezone:
+        return panel
+    if axis.timezone is None or timezone is None or axis.counts_dates:
+        raise RunError(
+            f"{where}: the time zone is {axis.timezone!r}, and the run was trained on {timezone!r}; "
+            "give data with timestamps of that kind."
+        )
+    return replace(panel, axis=replace(axis, timezone=timezone))
 
 
 def _refuse_other_freq(table: pd.DataFrame, freq: str, *, where: str, cause: DataError) -> None:
@@ -230,12 +256,19 @@ def parse_quantiles(text: str) -> list[float]:
         ConfigError: not numbers strictly between 0 and 1, or one stands twice.
     """
     try:
-        levels = sorted(float(part) for part in text.split(",") if part.strip())
+        levels = [float(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise ConfigError(f"--quantiles: {text!r} is not a list of numbers such as 0.05,0.5,0.95.") from error
-    if not all(0 < level < 1 for level in levels) or len(set(levels)) < len(levels):
-        raise ConfigError(f"--quantiles: {text!r} must hold different numbers strictly between 0 and 1.")
-    return levels
+    return _checked(levels)
+
+
+def _checked(levels: Sequence[float]) -> list[float]:
+    """The levels in rising order, each between 0 and 1 and with a column name of its own."""
+    if not all(0 < level < 1 for level in levels) or len({quantile_column(level) for level in levels}) < len(
+        levels
+    ):
+        raise ConfigError(f"quantiles: {list(levels)!r} must be different numbers strictly between 0 and 1.")
+    return sorted(levels)
 
 
 def check_out(run: Path, data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:

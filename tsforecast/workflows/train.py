@@ -34,6 +34,7 @@ from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import learn, learn_all
 from tsforecast.training.state import Fit
 from tsforecast.workflows.pictures import draw_forecasts
+from tsforecast.workflows.predict import csv_text
 
 __all__ = ["Trained", "check_skill", "model_name", "report", "train"]
 
@@ -100,6 +101,9 @@ def train(
         DataError: the data cannot be used as it is.
         StoppedError: a signal came; ``resume`` goes on from there.
     """
+    path = path if path.name else path.resolve()
+    if not path.name:
+        raise ConfigError(f"--run: {str(path)!r} cannot be a run folder; name one below it.")
     checkpoint = path.with_name(f".{path.name}.train")
     _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
     device = choose_device(config.runtime.device)
@@ -114,6 +118,9 @@ def train(
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
 
+    if not resume and checkpoint.exists():
+        log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
+        remove_checkpoint(checkpoint)
     try:
         learned = learn(
             panel.drop_last(cast(int, config.split.test)),
@@ -188,9 +195,6 @@ def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool)
     """Refuses before anything is read what would be refused after hours of training."""
     if not resume:
         check_target(path, overwrite=overwrite)
-        if checkpoint.exists():
-            log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
-        remove_checkpoint(checkpoint)
     elif load_checkpoint(checkpoint) is None:
         raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
 
@@ -263,7 +267,7 @@ def _test(model: FittedModel, panel: Panel, config: Config) -> _Test | None:
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     """The files of the run folder; the manifest comes after them."""
     config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
-    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history))
+    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history + config.horizon))
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
@@ -277,7 +281,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     write_text(folder / "config.yaml", dump_config(config))
     write_text(folder / "metrics.json", json.dumps(trained.metrics, indent=2) + "\n")
     write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in done.history))
-    write_text(folder / "forecast.csv", trained.forecast.to_csv(index=False))
+    write_text(folder / "forecast.csv", csv_text(trained.forecast, panel.axis))
     if scores:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
 
