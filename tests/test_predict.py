@@ -1,3 +1,4 @@
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +221,10 @@ def test_input_names_that_are_taken_are_refused(run: LoadedRun) -> None:
     data = run.config.data.model_copy(update={"time": "cutoff"})
     with pytest.raises(ConfigError, match="your column 'cutoff'"):
         with_input_names(predict(run)[0], data)
+
+
+def test_fractions_of_a_second_are_written() -> None:
+    ds = pd.date_range("2024-02-10", periods=3, freq="250ms")
+    axis = TimeAxis(freq="250ms", origin=pd.Timestamp("2024-01-01"))
+    text = csv_text(pd.DataFrame({"ds": ds, "cutoff": ds, "y_hat": 1.0}), axis)
+    assert pd.read_csv(StringIO(text), parse_dates=["ds"])["ds"].tolist() == ds.tolist()

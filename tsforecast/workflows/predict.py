@@ -312,8 +312,9 @@ def write_forecast(path: Path, frame: pd.DataFrame, axis: TimeAxis) -> None:
 
 def csv_text(frame: pd.DataFrame, axis: TimeAxis) -> str:
     """The table as CSV; times of day are written in every row, also where all of them are midnight."""
-    whole_days = axis.is_integer or axis.timezone is not None or axis.counts_dates
-    return frame.to_csv(index=False, date_format=None if whole_days else TIME_OF_DAY)
+    has_time_of_day = not (axis.is_integer or axis.timezone is not None or axis.counts_dates)
+    whole_seconds = has_time_of_day and not frame["ds"].dt.microsecond.any()
+    return frame.to_csv(index=False, date_format=TIME_OF_DAY if whole_seconds else None)
 
 
 def draw(folder: Path, run: LoadedRun, panel: Panel, frame: pd.DataFrame) -> Path:
