@@ -42,6 +42,23 @@ def test_nothing_is_left_auto() -> None:
     assert resolved.data.calendar == ["month_of_year"]
 
 
+def test_a_cell_keeps_its_own_settings_only() -> None:
+    panel = panel_of(seasonal_series(144), freq="MS")
+    lstm, leaky, esn = (resolve(config(model={"cell": cell}), panel) for cell in ("lstm", "leaky_rnn", "esn"))
+    assert [lstm.model.leak, lstm.model.ridge, lstm.model.washout] == [None, None, None]
+    assert [leaky.model.leak, leaky.model.ridge, leaky.model.washout] == ["learned", None, None]
+    assert esn.model.leak == 0.3
+    assert esn.model.ridge == "auto"  # chosen by the fit
+    assert esn.model.washout == esn.lookback - 1
+    assert (lstm.model.hidden_size, esn.model.hidden_size) == (64, 300)
+
+
+def test_given_settings_of_a_reservoir_stay() -> None:
+    given = {"cell": "esn", "leak": 0.7, "ridge": 0.1, "washout": 3, "hidden_size": 20}
+    model = resolve(config(model=given), panel_of(seasonal_series(144), freq="MS")).model
+    assert {name: getattr(model, name) for name in given} == given
+
+
 def test_the_seasons_become_lags() -> None:
     assert resolve_lags([24, 168]) == [24, 168]
     assert resolve_lags([1]) == []

@@ -394,7 +394,8 @@ def test_a_mapping_is_not_changed() -> None:
 
 def test_a_problem_of_a_mapping_names_its_key() -> None:
     assert problems_of(lambda: config_from_mapping({**MAPPING, "model": {"cell": "lsmt"}})) == [
-        "model.cell: 'lsmt' is not a known cell (lstm, gru, bilstm, bigru). Did you mean 'lstm'?"
+        "model.cell: 'lsmt' is not a known cell (rnn, leaky_rnn, esn, lstm, lstm_peephole, lstm_coupled, gru, bilstm, "
+        "bigru). Did you mean 'lstm'?"
     ]
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tsforecast.config.schema import CELL_NAMES
+from tsforecast.config.schema import CELL_NAMES, CELLS_WITH
 from tsforecast.recurrent.cells import CELLS
 from tsforecast.recurrent.heads import PointHead
 from tsforecast.recurrent.network import Network
@@ -14,6 +14,16 @@ def make_network(cell: str, **settings: object) -> Network:
 
 def test_the_schema_lists_the_cells_there_are() -> None:
     assert set(CELL_NAMES) == set(CELLS)
+
+
+def test_the_schema_says_which_cell_has_which_setting() -> None:
+    of_step = {
+        name: set(cells) for name, cells in CELLS_WITH.items() if any(name in CELLS[c].options for c in cells)
+    }
+    assert of_step == {
+        name: {cell for cell in CELLS if name in CELLS[cell].options}
+        for name in set().union(*(cell.options for cell in CELLS.values()))
+    }
 
 
 @pytest.mark.parametrize("cell", list(CELLS))

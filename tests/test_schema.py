@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tsforecast.config.schema import CALENDAR_FEATURES, CELL_NAMES, CONFIG_KEYS, SHORT_FORMS, Config
+from tsforecast.config.schema import (
+    CALENDAR_FEATURES,
+    CELL_NAMES,
+    CELLS_WITH,
+    CONFIG_KEYS,
+    SHORT_FORMS,
+    Config,
+)
 
 DATA = {"path": "a.csv", "time": "t", "target": "y"}
 REQUIRED = {"data": DATA, "horizon": 12}
@@ -65,6 +72,48 @@ def test_a_short_form_does_not_hide_what_is_no_boolean() -> None:
 def test_a_short_form_stands_for_a_cell_that_is_no_short_form() -> None:
     assert set(SHORT_FORMS.values()) <= set(CELL_NAMES)
     assert not set(SHORT_FORMS) & set(CELL_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cell", "owners"),
+    [
+        ("output_activation", "identity", "gru", "lstm"),
+        ("output_activation", "identity", "lstm_peephole", "lstm"),
+        ("reset", "before", "lstm", "gru"),
+        ("leak", 0.3, "rnn", "leaky_rnn and esn"),
+        ("spectral_radius", 0.8, "leaky_rnn", "esn"),
+        ("input_scale", 1.0, "lstm", "esn"),
+        ("ridge", 0.1, "lstm", "esn"),
+        ("washout", 5, "rnn", "esn"),
+    ],
+)
+def test_a_setting_of_another_cell_is_refused(name: str, value: object, cell: str, owners: str) -> None:
+    with pytest.raises(
+        ValidationError, match=rf"{name} .* is a setting of {owners}, and the cell is '{cell}'"
+    ):
+        config_with("model", {"cell": cell, name: value})
+
+
+@pytest.mark.parametrize(("name", "cells"), CELLS_WITH.items())
+def test_a_setting_is_taken_by_the_cells_that_have_it(name: str, cells: tuple[str, ...]) -> None:
+    value = {"output_activation": "identity", "reset": "before"}.get(name, 1)
+    for cell in cells:
+        assert getattr(config_with("model", {"cell": cell, name: value}).model, name) == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"bidirectional": True}, "reads the window forward only"),
+        ({"dropout": 0.2}, "not trained by gradients"),
+        ({"leak": "learned"}, "no learned leak"),
+    ],
+)
+def test_a_reservoir_is_not_asked_for_what_only_training_gives(
+    setting: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config_with("model", {"cell": "esn", **setting})
 
 
 @pytest.mark.parametrize("value", [1.5, "7", True, 0, -1, 10_001, 10**9, 10**400, math.nan, None])

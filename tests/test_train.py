@@ -9,9 +9,10 @@ from synthetic import seasonal_frame
 
 import tsforecast
 from tsforecast.config.load import config_from_mapping
-from tsforecast.config.schema import Config
+from tsforecast.config.schema import CELL_NAMES, Config
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.training.fit import Watcher
+from tsforecast.workflows.predict import load_run, predict
 from tsforecast.workflows.train import check_skill, report, train
 
 
@@ -196,3 +197,50 @@ def test_the_quality_gate_names_skill_and_requirement(tmp_path: Path) -> None:
     with pytest.raises(QualityGateError, match=r"asks for more than 0\.99") as refused:
         check_skill(trained, 0.99)
     assert refused.value.exit_code == 6
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_every_cell_is_trained_stored_and_loaded(tmp_path: Path, cell: str) -> None:
+    model: dict[str, object] = {"hidden_size": 8, "cell": cell, "num_layers": 2}
+    trained = train(config(model=model), path=tmp_path / "run", source=FRAME)
+    stored = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert stored["cell"] == cell
+    assert trained.forecast["y_hat"].notna().all()
+    loaded, _ = predict(load_run(tmp_path / "run"))
+    pd.testing.assert_frame_equal(loaded, trained.forecast)
+
+
+@pytest.mark.parametrize(
+    "model", [{"cell": "lstm", "output_activation": "identity"}, {"cell": "gru", "reset": "before"}]
+)
+def test_a_variant_of_a_cell_forecasts_differently_and_is_loaded_as_such(
+    tmp_path: Path, model: dict[str, object]
+) -> None:
+    plain = train(
+        config(model={"hidden_size": 8, "cell": model["cell"]}), path=tmp_path / "plain", source=FRAME
+    )
+    variant = train(config(model={"hidden_size": 8, **model}), path=tmp_path / "variant", source=FRAME)
+    assert (plain.forecast["y_hat"] - variant.forecast["y_hat"]).abs().max() > 1e-6
+    pd.testing.assert_frame_equal(predict(load_run(tmp_path / "variant"))[0], variant.forecast)
+
+
+def test_a_reservoir_says_what_it_took_and_what_it_did_not_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", logger="tsforecast"):
+        trained = train(config(model={"cell": "esn"}), path=tmp_path / "run", source=FRAME)
+    assert "training.max_steps" in caplog.text
+    ridge = trained.config.model.ridge
+    assert isinstance(ridge, float)
+    assert load_run(tmp_path / "run").config.model.ridge == ridge
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    best = min(history, key=lambda record: record["validation"])
+    assert best["ridge"] == ridge
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["y_hat"] == "mean"
+
+
+def test_a_stopped_reservoir_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    watcher = Watcher(stop_signal=lambda: 15)
+    with pytest.raises(StoppedError, match="Nothing is kept of it; train again"):
+        train(config(model={"cell": "esn"}), path=tmp_path / "run", source=FRAME, watcher=watcher)
+    assert list(tmp_path.iterdir()) == []

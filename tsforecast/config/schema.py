@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 __all__ = [
     "CALENDAR_FEATURES",
+    "CELLS_WITH",
     "CELL_NAMES",
     "CONFIG_KEYS",
     "SHORT_FORMS",
@@ -40,13 +41,25 @@ Auto = Literal["auto"]
 CalendarFeature = Literal[
     "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month_of_year"
 ]
-Cell = Literal["lstm", "gru", "bilstm", "bigru"]
+Cell = Literal["rnn", "leaky_rnn", "esn", "lstm", "lstm_peephole", "lstm_coupled", "gru", "bilstm", "bigru"]
 DuplicatePolicy = Literal["error", "mean", "last", "sum"]
 FillPolicy = Literal["error", "interpolate", "ffill", "zero", "seasonal"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
 SHORT_FORMS = MappingProxyType({"bilstm": "lstm", "bigru": "gru"})
 CELL_NAMES: tuple[str, ...] = tuple(name for name in get_args(Cell) if name not in SHORT_FORMS)
+# Settings that not every cell has, and the cells that have them.
+CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "output_activation": ("lstm",),
+        "reset": ("gru",),
+        "leak": ("leaky_rnn", "esn"),
+        "spectral_radius": ("esn",),
+        "input_scale": ("esn",),
+        "ridge": ("esn",),
+        "washout": ("esn",),
+    }
+)
 
 MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
 
@@ -59,6 +72,7 @@ Updates = Annotated[int, Field(ge=1, le=10_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -236,7 +250,9 @@ class ModelConfig(_Section):
         title="cell",
         description="Recurrent cell; `bilstm` and `bigru` are short for `bidirectional: true`.",
     )
-    hidden_size: int = Field(default=64, ge=1, le=4096, description="Units per layer and direction.")
+    hidden_size: Auto | Annotated[int, Field(ge=1, le=4096)] = Field(
+        default="auto", description="Units per layer and direction; `auto`: 64, and 300 for `esn`."
+    )
     num_layers: int = Field(default=1, ge=1, le=16, description="Layers stacked on each other.")
     dropout: float = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False, description="Share of units dropped between layers."
@@ -248,6 +264,36 @@ class ModelConfig(_Section):
         default="auto",
         description="Earlier target values read beside the newest, in steps back from the step to forecast.",
     )
+    output_activation: Literal["tanh", "identity"] = Field(
+        default="tanh",
+        title="output activation",
+        description="`lstm`: what the cell state passes on its way out.",
+    )
+    reset: Literal["after", "before"] = Field(
+        default="after",
+        title="reset",
+        description="`gru`: the reset gate acts after the recurrent weights (torch, cuDNN) or before (the paper).",
+    )
+    leak: Auto | Literal["learned"] | Share | None = Field(
+        default="auto",
+        description="`leaky_rnn`, `esn`: share of its state a unit replaces per step, a number for all units or "
+        "`learned`, one per unit; `auto`: learned, and 0.3 for `esn`.",
+    )
+    spectral_radius: Positive = Field(
+        default=0.9, description="`esn`: largest absolute eigenvalue of the recurrent weights."
+    )
+    input_scale: Positive = Field(
+        default=0.5, description="`esn`: input weights and biases lie between this and its negative."
+    )
+    ridge: Auto | Positive | None = Field(
+        default="auto",
+        description="`esn`: penalty on squared readout weights beside the mean squared error; `auto`: the best of "
+        "ten on the validation part.",
+    )
+    washout: Auto | StepsOrZero | None = Field(
+        default="auto",
+        description="`esn`: first steps of a window the readout is not fitted to; `auto`: all before the cutoff.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -258,6 +304,29 @@ class ModelConfig(_Section):
         if values["cell"] not in SHORT_FORMS or not isinstance(values.get("bidirectional", True), bool):
             return values
         return {**values, "cell": SHORT_FORMS[values["cell"]], "bidirectional": True}
+
+    @model_validator(mode="after")
+    def _settings_of_this_cell(self) -> ModelConfig:
+        for name, cells in CELLS_WITH.items():
+            value = getattr(self, name)
+            if self.cell not in cells and value not in (None, ModelConfig.model_fields[name].default):
+                raise ValueError(
+                    f"{name} {value!r} is a setting of {' and '.join(cells)}, and the cell is {self.cell!r}; "
+                    f"remove it, or write cell: {cells[0]}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _a_reservoir_is_not_trained(self) -> ModelConfig:
+        if self.cell != "esn":
+            return self
+        if self.bidirectional:
+            raise ValueError("cell 'esn' reads the window forward only; remove bidirectional: true")
+        if self.dropout > 0:
+            raise ValueError(f"cell 'esn' is not trained by gradients; remove dropout: {self.dropout}")
+        if self.leak == "learned":
+            raise ValueError("cell 'esn' has no learned leak; write a number in (0, 1], or auto")
+        return self
 
     @field_validator("lags")
     @classmethod

@@ -6,13 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tsforecast.config.schema import Config
+from tsforecast.config.schema import CELL_NAMES, CELLS_WITH, Config, ModelConfig
 from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import choose_calendar
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.seasons import season_lengths_of
 
-__all__ = ["least_history", "resolve", "resolve_lags", "resolve_lookback", "resolve_split", "resolve_steps"]
+__all__ = [
+    "least_history",
+    "resolve",
+    "resolve_lags",
+    "resolve_lookback",
+    "resolve_model",
+    "resolve_split",
+    "resolve_steps",
+]
 
 # One long series gives several held-back windows; a panel of many series has enough with one each.
 MAX_SPLIT_WINDOWS = 8
@@ -25,6 +33,11 @@ VISITS = 300
 MIN_STEPS, MAX_STEPS = 300, 1500
 LEARNING_RATE = 3e-3
 PATIENCE = 8
+
+HIDDEN_SIZE = 64
+# A reservoir is not trained to use its units well, so it needs more of them; they cost one small matrix each step.
+RESERVOIR_SIZE = 300
+RESERVOIR_LEAK = 0.3
 
 
 def resolve(config: Config, panel: Panel) -> Config:
@@ -48,7 +61,7 @@ def resolve(config: Config, panel: Panel) -> Config:
     lookback = config.lookback
     if lookback == "auto":
         lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
-    lags = config.model.lags if config.model.lags != "auto" else resolve_lags(seasons)
+    lags = resolve_lags(seasons)
     calendar = config.data.calendar
     if panel.axis.is_integer and calendar not in ("auto", "none", []):
         raise ConfigError(
@@ -69,7 +82,7 @@ def resolve(config: Config, panel: Panel) -> Config:
             "scaling": "seasonal" if config.scaling == "auto" else config.scaling,
             "split": config.split.model_copy(update={"validation": validation, "test": test}),
             "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
-            "model": config.model.model_copy(update={"lags": lags}),
+            "model": resolve_model(config.model, lags=lags, lookback=lookback),
             "training": training.model_copy(
                 update={
                     "max_steps": steps,
@@ -81,6 +94,28 @@ def resolve(config: Config, panel: Panel) -> Config:
             ),
         }
     )
+
+
+def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> ModelConfig:
+    """The network's settings with every ``auto`` written out but ``ridge``, which the fit chooses.
+
+    What the cell does not have becomes None.
+    """
+    is_reservoir = model.cell == "esn"
+    auto = {
+        "hidden_size": RESERVOIR_SIZE if is_reservoir else HIDDEN_SIZE,
+        "lags": lags,
+        "leak": RESERVOIR_LEAK if is_reservoir else "learned",
+        "ridge": "auto",
+        "washout": lookback - 1,
+    }
+    update: dict[str, object] = {}
+    for name, value in auto.items():
+        if model.cell not in CELLS_WITH.get(name, CELL_NAMES):
+            update[name] = None
+        elif getattr(model, name) == "auto":
+            update[name] = value
+    return model.model_copy(update=update)
 
 
 def _surely_held_back(config: Config, panel: Panel) -> int:

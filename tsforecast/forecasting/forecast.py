@@ -27,8 +27,10 @@ __all__ = [
     "quantile_column",
 ]
 
-# Values of inputs that one chunk of windows may hold: 64 MB in float32.
+# Numbers that one chunk of windows may hold: 64 MB in float32.
 CHUNK_VALUES = 16_000_000
+# Numbers a network holds per unit and step while it reads: four gates and the state.
+PER_UNIT = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +125,8 @@ def forecast_windows(
     All windows are one batch, cut into chunks of bounded memory.
     """
     features = reader.features
-    chunk = max(1, CHUNK_VALUES // ((features.history + horizon) * features.input_size))
+    per_step = features.input_size + PER_UNIT * network.head.linear.in_features
+    chunk = max(1, CHUNK_VALUES // ((features.history + horizon) * per_step))
     run = rollout if closed_loop else one_step_ahead
     y_hat = np.empty((len(cutoffs), horizon))
     scale = np.empty(len(cutoffs))

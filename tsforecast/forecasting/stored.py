@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tsforecast.config.schema import ModelConfig
+from tsforecast.config.schema import CELLS_WITH, ModelConfig
 from tsforecast.errors import RunError
 from tsforecast.features.scaling import Scales
 from tsforecast.features.windows import Features
@@ -31,11 +31,12 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
         cell=settings.cell,
         input_size=features.input_size,
         n_values=features.n_values,
-        hidden_size=settings.hidden_size,
+        hidden_size=cast(int, settings.hidden_size),
         num_layers=settings.num_layers,
         dropout=settings.dropout,
         bidirectional=settings.bidirectional,
         base=base,
+        options=settings.model_dump(include=set(CELLS_WITH)),
     )
 
 

@@ -184,6 +184,8 @@ def plot_error_by_lead_time(path: Path, *, by_lead_time: pd.DataFrame, metric: s
 def plot_training_curve(path: Path, *, history: Sequence[Mapping[str, Any]], best_step: int) -> None:
     """Draws validation score and training loss over the steps, and marks the step whose weights are kept.
 
+    The steps of a reservoir are the ridge strengths that were tried.
+
     Args:
         path: file to write, ``.png`` or ``.svg``.
         history: records with ``step``, ``loss`` and ``validation``; the latter two may be None.
@@ -200,8 +202,12 @@ def plot_training_curve(path: Path, *, history: Sequence[Mapping[str, Any]], bes
         upper.set_title("Validation MASE")
         lower.plot(steps, loss, color=MUTED, marker="o", markersize=3)
         lower.set_title("Training loss")
-        lower.set_xlabel("step")
-        lower.xaxis.set_major_locator(_whole_numbers(10))
+        if history and "ridge" in history[0]:
+            lower.set_xlabel("ridge strength")
+            lower.set_xticks(steps, labels=[f"{record['ridge']:g}" for record in history])
+        else:
+            lower.set_xlabel("step")
+            lower.xaxis.set_major_locator(_whole_numbers(10))
         if best_step in steps:
             _mark_best(upper, lower, step=best_step, score=validation[steps.index(best_step)])
 

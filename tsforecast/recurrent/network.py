@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tsforecast.recurrent.cells import CELLS
 from tsforecast.recurrent.heads import PointHead
+from tsforecast.recurrent.layers import State, build_layers, cell_with
 
-__all__ = ["Network", "State"]
-
-State: TypeAlias = Tensor | tuple[Tensor, Tensor]
+__all__ = ["Network"]
 
 
 class Network(nn.Module):
@@ -30,6 +29,7 @@ class Network(nn.Module):
         dropout: share of outputs dropped between layers.
         bidirectional: read the window in both directions.
         base: which of the ``n_values`` shown values the untrained network returns.
+        options: settings of the cell, such as ``reset``; those of other cells are not looked at.
     """
 
     def __init__(
@@ -43,18 +43,14 @@ class Network(nn.Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         base: int = 0,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.n_values = n_values
         self.bidirectional = bidirectional
-        self.recurrence = CELLS[cell](
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            # torch warns about dropout where there is nothing between layers to drop
-            dropout=dropout if num_layers > 1 else 0.0,
-            bidirectional=bidirectional,
+        self.cell = cell_with(cell, options)
+        self.recurrence = build_layers(
+            self.cell, input_size, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
         )
         self.head = PointHead(hidden_size * (2 if bidirectional else 1))
         self.base = nn.Parameter(torch.zeros(n_values))

@@ -14,7 +14,7 @@ from torch import Tensor
 from tsforecast.features.windows import Batch, Features
 from tsforecast.recurrent.network import Network
 
-__all__ = ["one_step_ahead", "rollout", "step_inputs"]
+__all__ = ["next_values", "one_step_ahead", "rollout", "step_inputs", "teacher_forced_inputs"]
 
 
 def step_inputs(features: Features, values: Tensor, observed: Tensor, known: Tensor) -> Tensor:
@@ -52,12 +52,25 @@ def one_step_ahead(network: Network, features: Features, batch: Batch, horizon: 
     """Forecasts over the horizon where each step knows the true values before it, scaled, ``(batch, horizon)``."""
     if network.bidirectional:
         return _reencoded(network, features, batch, horizon, feed=batch.target)
+    y_hat: Tensor
+    y_hat, _ = network(teacher_forced_inputs(features, batch, horizon))
+    return y_hat[:, -horizon:]
+
+
+def teacher_forced_inputs(features: Features, batch: Batch, horizon: int) -> Tensor:
+    """Inputs of window and horizon with the true values fed, ``(batch, lookback + horizon - 1, input_size)``."""
     values = torch.cat([batch.values, batch.target[:, : horizon - 1]], dim=1)
     observed = torch.cat([batch.observed, batch.target_observed[:, : horizon - 1]], dim=1)
     known = batch.known[:, : features.lookback + horizon - 1]
-    y_hat: Tensor
-    y_hat, _ = network(step_inputs(features, values, observed, known))
-    return y_hat[:, -horizon:]
+    return step_inputs(features, values, observed, known)
+
+
+def next_values(features: Features, batch: Batch, horizon: int) -> tuple[Tensor, Tensor]:
+    """The value after each of those inputs, and whether there is one, ``(batch, lookback + horizon - 1)`` each."""
+    n = features.lookback + horizon - 1
+    values = torch.cat([batch.values, batch.target[:, :horizon]], dim=1)[:, -n:]
+    observed = torch.cat([batch.observed, batch.target_observed[:, :horizon]], dim=1)[:, -n:]
+    return values, observed > 0
 
 
 def _carried(network: Network, features: Features, batch: Batch, horizon: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from tsforecast.config.schema import Config
+from tsforecast.config.schema import Config, ModelConfig
 from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
@@ -19,15 +20,20 @@ from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.forecast import FittedModel, forecast_windows, never_negative
 from tsforecast.forecasting.intervals import Spread, fit_spread
 from tsforecast.forecasting.stored import build_network
+from tsforecast.recurrent.layers import Stepwise
 from tsforecast.recurrent.network import Network
+from tsforecast.recurrent.reservoir import draw_reservoir
 from tsforecast.runtime import seed_everything
-from tsforecast.series.panel import Cutoffs, FloatArray, Panel
+from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 from tsforecast.training.fit import Watcher, fit, seconds_per_step
 from tsforecast.training.plan import Plan
+from tsforecast.training.readout import RIDGES, Windows, fit_readout
 from tsforecast.training.sampler import Sampler, training_cutoffs
 from tsforecast.training.state import Fit
 
 __all__ = ["Learned", "features_of", "learn", "learn_all", "plan_of"]
+
+log = logging.getLogger(__name__)
 
 # Validations in one training, and the most windows each of them forecasts.
 VALIDATIONS = 25
@@ -41,11 +47,19 @@ FINAL_RATE = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A fitted model and how it came about."""
+    """A fitted model and how it came about.
+
+    Attributes:
+        model: stopped by the validation part.
+        plan: of its training.
+        fit: how that went.
+        config: as given, with what the fit itself chose (a reservoir's ridge strength).
+    """
 
     model: FittedModel
     plan: Plan
     fit: Fit
+    config: Config
 
 
 def learn(
@@ -80,22 +94,27 @@ def learn(
     scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
 
     seed_everything(plan.seed)
-    network = build_network(config.model, features, base=_best_base(known, features, plan)).to(device)
+    network = build_network(config.model, features, base=_best_base(known, features, plan))
     reader = WindowReader(known, features, scales, horizon=plan.horizon, device=device)
-    sampler = Sampler(reader, windows, plan)
-    watcher.on_plan(plan, seconds_per_step(network, features, sampler, plan), device)
-
     validation = _Validation(panel, config, features, scales, device=device)
-    done = fit(
-        network,
-        features,
-        sampler,
-        plan,
-        validate=validation.score,
-        checkpoint=checkpoint,
-        fingerprint=fingerprint,
-        watcher=watcher,
-    )
+    if network.cell.reservoir:
+        _draw_reservoir(network, config.model, seed=plan.seed)
+        network = network.to(device)
+        done, config = _fit_reservoir(network, reader, windows, plan, config, validation, watcher=watcher)
+    else:
+        network = network.to(device)
+        sampler = Sampler(reader, windows, plan)
+        watcher.on_plan(plan, seconds_per_step(network, features, sampler, plan), device)
+        done = fit(
+            network,
+            features,
+            sampler,
+            plan,
+            validate=validation.score,
+            checkpoint=checkpoint,
+            fingerprint=fingerprint,
+            watcher=watcher,
+        )
     model = FittedModel(
         network=network,
         features=features,
@@ -107,7 +126,7 @@ def learn(
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
     )
-    return Learned(model=model, plan=plan, fit=done)
+    return Learned(model=model, plan=plan, fit=done, config=config)
 
 
 def learn_all(
@@ -115,13 +134,21 @@ def learn_all(
 ) -> FittedModel:
     """The final fit: the model goes on learning for a while from every row, the held-back ones included.
 
-    Nothing is left to validate with, so the number of steps follows from the step the best weights were reached at.
+    A reservoir is fitted anew, with the ridge strength that was chosen before. For the others nothing is left to
+    validate with, so the number of steps follows from the step the best weights were reached at.
     """
     watcher = watcher or Watcher()
     model, features = learned.model, learned.model.features
-    steps = round(FINAL_STEPS * learned.fit.best_step)
     scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
     model = replace(model, scales=scales, never_negative=never_negative(panel))
+    windows = training_cutoffs(
+        panel, horizon=learned.plan.horizon, lookback=features.lookback, season_length=features.season_length
+    )
+    reader = WindowReader(panel, features, scales, horizon=learned.plan.horizon, device=device)
+    if model.network.cell.reservoir:
+        _fit_reservoir(model.network, reader, windows, learned.plan, learned.config, None, watcher=watcher)
+        return model
+    steps = round(FINAL_STEPS * learned.fit.best_step)
     if steps == 0:
         return model
     watcher.on_final_fit(steps)
@@ -132,12 +159,40 @@ def learn_all(
         validate_every=max(1, steps // 5),
         seed=learned.plan.seed + 1,
     )
-    windows = training_cutoffs(
-        panel, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    reader = WindowReader(panel, features, scales, horizon=plan.horizon, device=device)
     fit(model.network, features, Sampler(reader, windows, plan), plan, validate=None, watcher=watcher)
     return model
+
+
+def _draw_reservoir(network: Network, settings: ModelConfig, *, seed: int) -> None:
+    assert isinstance(network.recurrence, Stepwise)
+    draw_reservoir(
+        network.recurrence,
+        spectral_radius=settings.spectral_radius,
+        input_scale=settings.input_scale,
+        seed=seed,
+    )
+
+
+def _fit_reservoir(
+    network: Network,
+    reader: WindowReader,
+    ranges: tuple[IntArray, IntArray, IntArray],
+    plan: Plan,
+    config: Config,
+    validation: _Validation | None,
+    *,
+    watcher: Watcher,
+) -> tuple[Fit, Config]:
+    """Fits the readout; the config comes back with the ridge strength that was taken."""
+    log.debug(
+        "esn: the readout is fitted in closed form; training.max_steps and what else is about steps is not used"
+    )
+    washout = cast(int, config.model.washout)
+    windows = Windows.covering(reader, ranges, horizon=plan.horizon, washout=washout, seed=plan.seed)
+    ridges = RIDGES if config.model.ridge == "auto" else (cast(float, config.model.ridge),)
+    validate = validation.score if validation else None
+    done, ridge = fit_readout(network, windows, plan, ridges=ridges, validate=validate, watcher=watcher)
+    return done, config.model_copy(update={"model": config.model.model_copy(update={"ridge": ridge})})
 
 
 def features_of(config: Config) -> Features:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsforecast.errors import ConfigError
 from tsforecast.recurrent.network import Network
@@ -86,7 +86,8 @@ def resume(
     """Puts everything back as :func:`save` left it; a new start where there is nothing to resume from."""
     stored = load_checkpoint(folder) if folder else None
     average = copy.deepcopy(network).eval()
-    average.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
+    if isinstance(average.recurrence, nn.RNNBase):
+        average.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
     if stored is None:
         return Fit(average)
     tensors, position = stored

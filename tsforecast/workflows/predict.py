@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
     where = choose_device(device or "auto")
     model = from_storage(stored.model, stored.arrays, stored.config.model, device=where)
     set_precision(model.precision, where)
-    set_threads(stored.config.runtime.threads, hidden_size=stored.config.model.hidden_size)
+    set_threads(stored.config.runtime.threads, hidden_size=cast(int, stored.config.model.hidden_size))
     return LoadedRun(
         path=path,
         config=stored.config,

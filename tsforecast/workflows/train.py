@@ -68,7 +68,7 @@ class Trained:
         """What ``metrics.json`` holds."""
         return {
             "model": model_name(self.config),
-            "y_hat": "median",
+            "y_hat": "mean" if self.model.network.cell.reservoir else "median",
             "validation_mase": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
@@ -108,13 +108,13 @@ def train(
     _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
-    set_threads(config.runtime.threads, hidden_size=config.model.hidden_size)
 
     table = read_table(config.data, source=source)
     where = config.data.path if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
     _refuse_long_horizon(config, panel, where)
     config = resolve(config, panel)
+    set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
 
@@ -137,14 +137,12 @@ def train(
             else learned.model
         )
     except StoppedError as stop:
-        raise StoppedError(
-            f"{stop} {checkpoint} keeps where it stands; --resume goes on from there.", stop.number
-        ) from stop
+        raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
 
     levels = config.forecast.quantile_levels
     trained = Trained(
         path=path,
-        config=config,
+        config=learned.config,
         model=model,
         fit=learned.fit,
         panel=panel,
@@ -197,6 +195,12 @@ def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool)
         check_target(path, overwrite=overwrite)
     elif load_checkpoint(checkpoint) is None:
         raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
+
+
+def _way_on(checkpoint: Path) -> str:
+    if not checkpoint.exists():
+        return "Nothing is kept of it; train again."
+    return f"{checkpoint} keeps where it stands; --resume goes on from there."
 
 
 def _data_summary(config: Config, panel: Panel, repairs: dict[str, int]) -> str:
@@ -271,7 +275,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
-        "y_hat": "median",
+        "y_hat": "mean" if trained.model.network.cell.reservoir else "median",
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
