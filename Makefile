@@ -69,6 +69,7 @@ wheel-check: $(INSTALLED_TEST)
 docs: $(INSTALLED)
 	$(BIN)/python -m tsforecast.config.reference > docs/config.md.new && mv docs/config.md.new docs/config.md
 	$(BIN)/tsforecast config schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
+	$(BIN)/python docs/draw_cells.py
 
 bench: $(INSTALLED_TEST)
 	$(BIN)/python benchmarks/startup.py

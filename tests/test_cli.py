@@ -3,14 +3,18 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic import seasonal_frame
 
 from tsforecast.cli.console import duration
 from tsforecast.cli.main import run
+from tsforecast.config.schema import Cell
 
 CONFIG = """\
 data:
@@ -237,7 +241,9 @@ def test_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr().out == f"tsforecast {package.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["init"], ["train"], ["predict"], ["config"], ["config", "show"]])
+@pytest.mark.parametrize(
+    "words", [[], ["init"], ["train"], ["predict"], ["inspect"], ["compare"], ["config"], ["config", "show"]]
+)
 def test_every_command_has_help_that_begins_with_an_example(
     words: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,3 +258,15 @@ def test_every_command_has_help_that_begins_with_an_example(
 )
 def test_durations_are_said_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_each_cell_trains_and_forecasts_a_panel_in_its_own_way(job: Path) -> None:
+    y_hat = {}
+    for cell in get_args(Cell):
+        assert tsforecast("train", "sales.yaml", "-q", "--set", f"model.cell={cell}", "--run", cell) == 0
+        assert tsforecast("predict", cell, "--out", f"{cell}.csv") == 0
+        assert json.loads(Path(cell, "model.json").read_text())["cell"] == cell
+        y_hat[cell] = pd.read_csv(f"{cell}.csv")["y_hat"]
+        assert len(y_hat[cell]) == 2 * 4
+    for one, other in combinations(y_hat, 2):
+        assert not np.allclose(y_hat[one], y_hat[other], rtol=1e-6), (one, other)

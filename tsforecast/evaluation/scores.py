@@ -18,7 +18,7 @@ from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.metrics import METRICS, Metric, SeasonalScale, seasonal_scale
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
-__all__ = ["Scores", "actuals", "metrics_json", "rolling_cutoffs", "score", "scores_text"]
+__all__ = ["Scores", "actuals", "aligned", "metrics_json", "rolling_cutoffs", "score", "scores_text"]
 
 REFERENCE = "seasonal_naive"
 LEAD_TIME_METRICS = ("mae", "mase")
@@ -222,7 +222,7 @@ def _count(number: int, thing: str) -> str:
 def _model_lines(scores: Scores) -> str:
     table = scores.by_model
     skill = {"skill": _numbers(table["skill"], decimals=3)}
-    return _aligned([str(name) for name in table.index], _metric_columns(table) | skill)
+    return aligned([str(name) for name in table.index], _metric_columns(table) | skill)
 
 
 def _legend(scores: Scores) -> str:
@@ -242,7 +242,7 @@ def _worst_lines(scores: Scores, model_name: str) -> str:
     reference = _of_model(scores, REFERENCE).loc[worst.index]
     title = METRICS[by].title
     beside = {f"{title} of {REFERENCE}": _metric_columns(reference)[title]}
-    return f"{model_name}: the {len(worst)} worst of {scores.n_series} series, by {title}\n" + _aligned(
+    return f"{model_name}: the {len(worst)} worst of {scores.n_series} series, by {title}\n" + aligned(
         [_printable(str(name)) for name in worst.index], _metric_columns(worst) | beside
     )
 
@@ -304,7 +304,7 @@ def _printable(name: str) -> str:
     return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
 
 
-def _aligned(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
+def aligned(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
     """Lines of a table: names to the left, numbers to the right."""
     width = max(len(name) for name in names)
     widths = [max(len(title), *map(len, texts)) for title, texts in columns.items()]

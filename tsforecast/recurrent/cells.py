@@ -4,7 +4,7 @@ A step takes ``x``, what the input contributes to every gate (``W x + b``, compu
 left by the step before, and the weights; it returns the new state and the gates it computed. All tensors are
 ``(batch, hidden)``, but for ``x``, which holds the gates side by side: ``(batch, gates * hidden)``.
 
-    h  hidden state: what the next step and the head see        c  cell state: the memory line that only LSTMs have
+    h  hidden state: what the next step and the head see        c  cell state: the second memory that only LSTMs have
     i  input gate    f  forget gate    o  output gate    g  candidate                                      (LSTM)
     r  reset gate    z  update gate    n  candidate                                                         (GRU)
 
@@ -72,7 +72,7 @@ def leaky_rnn(x: Tensor, state: States, w: Weights, *, leak: float | str = "lear
     a = sigmoid(w.vectors["leak"]) if leak == "learned" else torch.full_like(h[0], float(leak))
     n = tanh(x + w.recurrent(h))
     h = (1 - a) * h + a * n
-    return (h,), {"f": (1 - a).expand_as(h), "n": n}
+    return (h,), {"kept": (1 - a).expand_as(h), "n": n}
 
 
 def lstm(x: Tensor, state: States, w: Weights, *, output_activation: str = "tanh") -> tuple[States, Gates]:
@@ -148,7 +148,8 @@ class Cell:
         step: its equations.
         gates: the blocks of rows in the weights, in this order (torch's, where torch has the cell).
         states: what is carried from step to step.
-        keeps: the gate that says which share of the memory line (``c``, or ``h`` where there is none) stays.
+        keeps: which of the values a step returns says what share of the memory line (``c``, or ``h`` where there is
+            none) stays.
         vectors: further weights with one number per unit. An option of the same name that holds a number takes the
             place of such a vector.
         options: settings of the step, with the values of its plainest form.
@@ -168,8 +169,10 @@ class Cell:
 
 CELLS: dict[str, Cell] = {
     "rnn": Cell(rnn, gates=("h",), module=nn.RNN),
-    "leaky_rnn": Cell(leaky_rnn, gates=("n",), keeps="f", vectors=("leak",), options={"leak": "learned"}),
-    "esn": Cell(leaky_rnn, gates=("n",), keeps="f", vectors=("leak",), options={"leak": 1.0}, reservoir=True),
+    "leaky_rnn": Cell(leaky_rnn, gates=("n",), keeps="kept", vectors=("leak",), options={"leak": "learned"}),
+    "esn": Cell(
+        leaky_rnn, gates=("n",), keeps="kept", vectors=("leak",), options={"leak": 1.0}, reservoir=True
+    ),
     "lstm": Cell(
         lstm,
         gates=("i", "f", "g", "o"),

@@ -123,16 +123,16 @@ def gradient_reach(cell: Cell, weights: Weights, trace: LayerTrace, *, seed: int
     generator = torch.Generator().manual_seed(seed)
     before = {name: values.repeat(PROBES, 1, 1) for name, values in trace.before.items()}
     inputs = trace.inputs.repeat(PROBES, 1, 1)
-    probe = [
-        torch.randn(values[:, 0].shape, generator=generator).to(values) for values in before.values()
-    ]
+    probe = [torch.randn(values[:, 0].shape, generator=generator).to(values) for values in before.values()]
     squares = [[part.square().mean() for part in probe]]
     for t in reversed(range(inputs.shape[1])):
         state = tuple(values[:, t].detach().requires_grad_() for values in before.values())
         after, _ = cell.step(inputs[:, t], state, weights)
         probe = list(torch.autograd.grad(after, state, probe))
         squares.append([part.square().mean() for part in probe])
-    by_part = torch.stack([torch.stack(parts) for parts in squares], dim=1).detach().cpu()  # (parts, time + 1)
+    by_part = (
+        torch.stack([torch.stack(parts) for parts in squares], dim=1).detach().cpu()
+    )  # (parts, time + 1)
     norms = {name: (row / row[0]).sqrt() for name, row in zip(cell.states, by_part, strict=True)}
     whole = by_part.sum(dim=0)
     return GradientReach({**norms, "state": (whole / whole[0]).sqrt()})

@@ -119,7 +119,7 @@ def cell_with(name: str, options: Mapping[str, Any] | None = None) -> Cell:
         cell,
         step=partial(cell.step, **chosen),
         options=chosen,
-        vectors=tuple(vector for vector in cell.vectors if not isinstance(chosen.get(vector), float)),
+        vectors=tuple(vector for vector in cell.vectors if not isinstance(chosen.get(vector), (int, float))),
         module=cell.module if chosen == cell.options else None,
     )
 

@@ -34,6 +34,11 @@ class Cutoffs:
     def __len__(self) -> int:
         return len(self.series)
 
+    def evenly(self, most: int) -> Cutoffs:
+        """At most so many of them, evenly chosen, the first and the last among them."""
+        places = np.linspace(0, len(self) - 1, min(len(self), most)).astype(np.int64)
+        return self[np.unique(places)]
+
     def __getitem__(self, index: slice | IntArray) -> Cutoffs:
         return Cutoffs(series=self.series[index], rows=self.rows[index])
 

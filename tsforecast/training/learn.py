@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -31,7 +32,7 @@ from tsforecast.training.readout import RIDGES, Windows, fit_readout
 from tsforecast.training.sampler import Sampler, training_cutoffs
 from tsforecast.training.state import Fit
 
-__all__ = ["Learned", "features_of", "learn", "learn_all", "plan_of"]
+__all__ = ["VALIDATIONS", "Learned", "cpu_seconds_of", "features_of", "learn", "learn_all", "plan_of"]
 
 log = logging.getLogger(__name__)
 
@@ -86,24 +87,14 @@ def learn(
         TrainingError: the loss is not finite.
     """
     watcher = watcher or Watcher()
-    features, plan = features_of(config), plan_of(config)
-    known = panel.drop_last(cast(int, config.split.validation))
-    windows = training_cutoffs(
-        known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
-
-    seed_everything(plan.seed)
-    network = build_network(config.model, features, base=_best_base(known, features, plan))
-    reader = WindowReader(known, features, scales, horizon=plan.horizon, device=device)
-    validation = _Validation(panel, config, features, scales, device=device)
+    ground = _ground(panel, config, device=device)
+    network, features, plan, validation = ground.network, ground.features, ground.plan, ground.validation
     if network.cell.reservoir:
-        _draw_reservoir(network, config.model, seed=plan.seed)
-        network = network.to(device)
-        done, config = _fit_reservoir(network, reader, windows, plan, config, validation, watcher=watcher)
+        done, config = _fit_reservoir(
+            network, ground.reader, ground.windows, plan, config, validation, watcher=watcher
+        )
     else:
-        network = network.to(device)
-        sampler = Sampler(reader, windows, plan)
+        sampler = Sampler(ground.reader, ground.windows, plan)
         watcher.on_plan(plan, seconds_per_step(network, features, sampler, plan), device)
         done = fit(
             network,
@@ -119,14 +110,65 @@ def learn(
         network=network,
         features=features,
         unique_ids=panel.unique_ids,
-        scales=scales,
-        never_negative=never_negative(known),
+        scales=ground.scales,
+        never_negative=never_negative(ground.known),
         spread=validation.spread(network),
         horizon=plan.horizon,
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
     )
     return Learned(model=model, plan=plan, fit=done, config=config)
+
+
+def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:
+    """CPU seconds of one training step and of one validation, from a few trials; zeros for a reservoir."""
+    ground = _ground(panel, config, device=device)
+    network, plan = ground.network, ground.plan
+    if network.cell.reservoir:
+        return 0.0, 0.0
+    sampler = Sampler(ground.reader, ground.windows, plan)
+    of_step = seconds_per_step(network, ground.features, sampler, plan, clock=time.process_time)
+    network.eval()
+    started = time.process_time()
+    ground.validation.score(network)
+    return of_step, time.process_time() - started
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """What a training starts from: an untrained network, and windows before the validation part."""
+
+    network: Network
+    features: Features
+    plan: Plan
+    known: Panel
+    scales: Scales
+    windows: tuple[IntArray, IntArray, IntArray]
+    reader: WindowReader
+    validation: _Validation
+
+
+def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
+    features, plan = features_of(config), plan_of(config)
+    known = panel.drop_last(cast(int, config.split.validation))
+    windows = training_cutoffs(
+        known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
+    )
+    scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
+    seed_everything(plan.seed)
+    network = build_network(config.model, features, base=_best_base(known, features, plan))
+    if network.cell.reservoir:
+        _draw_reservoir(network, config.model, seed=plan.seed)
+    return _Ground(
+        network=network.to(device),
+        features=features,
+        plan=plan,
+        known=known,
+        scales=scales,
+        windows=windows,
+        reader=WindowReader(known, features, scales, horizon=plan.horizon, device=device),
+        validation=_Validation(panel, config, features, scales, device=device),
+    )
 
 
 def learn_all(

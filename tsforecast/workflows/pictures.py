@@ -30,9 +30,9 @@ def draw_forecasts(
         forecast: the forecast table made from these cutoffs.
         y_label: name of the values.
     """
-    chosen = np.unique(np.linspace(0, len(cutoffs) - 1, min(len(cutoffs), MAX_IN_GRID)).astype(np.int64))
+    chosen = cutoffs.evenly(MAX_IN_GRID)
     tables = {str(name): table for name, table in forecast.groupby("unique_id", sort=False)}
-    pictures = [_picture(panel, cutoffs[int(k) : int(k) + 1], tables) for k in chosen]
+    pictures = [_picture(panel, chosen[k : k + 1], tables) for k in range(len(chosen))]
     if len(pictures) == 1:
         plot_forecast(path, pictures[0], y_label=y_label)
     else:

@@ -36,7 +36,7 @@ from tsforecast.training.state import Fit
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
-__all__ = ["Trained", "check_skill", "model_name", "report", "train"]
+__all__ = ["Test", "Trained", "check_skill", "model_name", "read_panel", "report", "score_test", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +109,7 @@ def train(
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
 
-    table = read_table(config.data, source=source)
-    where = config.data.path if source is None else "data frame"
-    panel, repairs = panel_from_table(table, config.data, where=where)
-    _refuse_long_horizon(config, panel, where)
+    panel, repairs = read_panel(config, source)
     config = resolve(config, panel)
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
@@ -130,7 +127,7 @@ def train(
             fingerprint=_fingerprint(config, panel),
             watcher=watcher,
         )
-        test = _test(learned.model, panel, config)
+        test = score_test(learned.model, panel, config)
         model = (
             learn_all(learned, panel, device=device, watcher=watcher)
             if config.training.final_fit
@@ -154,6 +151,19 @@ def train(
         _draw(folder / "plots", trained, test)
     remove_checkpoint(checkpoint)
     return trained
+
+
+def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Panel, dict[str, int]]:
+    """The data a config names, and how many rows were repaired, by policy.
+
+    Raises:
+        DataError: the data cannot be used as it is, or is shorter than the horizon.
+    """
+    table = read_table(config.data, source=source)
+    where = config.data.path if source is None else "data frame"
+    panel, repairs = panel_from_table(table, config.data, where=where)
+    _refuse_long_horizon(config, panel, where)
+    return panel, repairs
 
 
 def report(trained: Trained) -> str:
@@ -241,7 +251,7 @@ def _fingerprint(config: Config, panel: Panel) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Test:
+class Test:
     """How the model did on the test part: its scores, and the newest window of each series to look at."""
 
     scores: Scores
@@ -249,7 +259,7 @@ class _Test:
     forecast: pd.DataFrame
 
 
-def _test(model: FittedModel, panel: Panel, config: Config) -> _Test | None:
+def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     """Scores of the model and the baselines, all from the same cutoffs; None where no row was held back."""
     test = cast(int, config.split.test)
     horizon = min(config.horizon, test)
@@ -261,7 +271,7 @@ def _test(model: FittedModel, panel: Panel, config: Config) -> _Test | None:
     forecasts |= {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
     newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
     levels = config.forecast.quantile_levels
-    return _Test(
+    return Test(
         scores=score(panel, cutoffs, forecasts, season_length=season),
         cutoffs=newest,
         forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
@@ -290,7 +300,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
 
 
-def _draw(folder: Path, trained: Trained, test: _Test | None) -> None:
+def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     """The pictures of the run folder."""
     folder.mkdir()
     panel, target = trained.panel, trained.config.data.target

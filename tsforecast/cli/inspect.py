@@ -1,0 +1,48 @@
+"""``tsforecast inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tsforecast.cli.console import LogFile, Quiet, Verbose, print_data, start_messages
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="One series.  [default: the average over all]", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for tables and pictures.  [default: RUN/derived/inspect]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the reading as one JSON document.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """tsforecast inspect runs/air_passengers --out pictures
+
+    Watches the network read: gates over time, the memory line, memory lengths, saturation, reach of the gradient.
+    """
+    start_messages(quiet=quiet, verbose=verbose, log_file=log_file)
+
+    import json
+
+    from tsforecast.workflows import inspect as workflow
+    from tsforecast.workflows.predict import check_out, load_run
+
+    check_out(run, None, out=None, plots=out)
+    seen = workflow.inspect(load_run(run, device="cpu"), series=series)
+    paths = workflow.write(out or run / "derived" / "inspect", seen)
+    if as_json:
+        document = {**workflow.reading_json(seen), "files": [str(path) for path in paths]}
+        print_data(json.dumps(document, indent=2) + "\n")
+    else:
+        print_data(workflow.reading(seen) + "".join(f"{path}\n" for path in paths))
