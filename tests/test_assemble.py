@@ -118,8 +118,9 @@ def test_every_kind_of_defect_has_a_line_with_the_line_of_the_file(tmp_path: Pat
         panel_from_table(read_table(data), data)
     assert [line.partition(";")[0] for line in str(refused.value).splitlines()] == [
         f"{path}: line 4: series 'y': a second row at 2024-01-02 00:00:00, expected one",
-        f"{path}: line 7: series 'y': 1 step missing after 2024-01-03 00:00:00 at frequency 'D'",
-        f"{path}: line 6: series 'y': no value at 2024-01-03 00:00:00",
+        f"{path}: line 7: series 'y': 1 step missing after 2024-01-03 00:00:00, "  # noqa: ISC004
+        "expected a row for each step of frequency 'D'",
+        f"{path}: line 6: series 'y': no value at 2024-01-03 00:00:00, expected a number",
     ]
 
 

@@ -16,6 +16,7 @@ NAN = np.nan
 @pytest.mark.parametrize(
     ("policy", "filled"),
     [
+        ("mask", [NAN, 2, NAN, 4, NAN, 10, NAN]),
         ("interpolate", [NAN, 2, 3, 4, 7, 10, 10]),
         ("ffill", [NAN, 2, 2, 4, 4, 10, 10]),
         ("zero", [0, 2, 0, 4, 0, 10, 0]),
@@ -27,7 +28,7 @@ def test_holes_are_filled_by_the_policy(policy: str, filled: list[float]) -> Non
     np.testing.assert_array_equal(FILLS[policy](holed, 3), filled)
 
 
-@pytest.mark.parametrize("policy", ["interpolate", "ffill", "seasonal"])
+@pytest.mark.parametrize("policy", ["mask", "interpolate", "ffill", "seasonal"])
 def test_where_there_is_no_value_nothing_is_made_up(policy: str) -> None:
     assert np.isnan(FILLS[policy](np.full(4, NAN), 2)).all()
 

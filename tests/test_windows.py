@@ -56,12 +56,12 @@ def test_targets_past_the_end_of_a_series_do_not_count() -> None:
     assert batch.target_observed.tolist() == [[1, 0]]
 
 
-def test_missing_values_are_shown_as_missing() -> None:
+def test_missing_values_are_shown_as_missing_and_the_newest_before_stands_in() -> None:
     y = np.arange(20.0)
     y[8] = np.nan
     batch = reader(panel_of(y), features()).read(cutoff(0, 9), horizon=1)
     assert batch.observed.tolist() == [[1, 1, 1, 1, 0, 1]]
-    assert batch.values[0, 4] == 0
+    assert batch.values[0, 4] == batch.values[0, 3] != 0
 
 
 @pytest.mark.parametrize("scaling", ["none", "series", "window", "seasonal"])

@@ -17,6 +17,8 @@ code 5 (partly done) is a result, not an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -47,9 +49,26 @@ class TrainingError(ConfigError):
 
 
 class DataError(TsforecastError):
-    """The data cannot be used as it is."""
+    """The data cannot be used as it is.
+
+    Attributes:
+        code: of what is wrong, as in docs/checks.md; None where no page explains it.
+        parts: where several things are wrong, an error for each.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.parts: tuple[DataError, ...] = (self,)
+
+    @classmethod
+    def of(cls, parts: Sequence[DataError]) -> DataError:
+        """One error for all, its message with a line for each."""
+        error = cls("\n".join(map(str, parts)), code=parts[0].code)
+        error.parts = tuple(parts)
+        return error
 
 
 class RunError(TsforecastError):

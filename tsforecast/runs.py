@@ -51,6 +51,8 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 MODEL = "model.json"
 ARRAYS = "model.safetensors"
+# Rows of the data, in which NaN says that a value is masked.
+MASKABLE = ("tail.y", "tail.past")
 METRICS = "metrics.json"
 DERIVED = "derived"
 PLOTS = "plots/"
@@ -166,7 +168,7 @@ def write_model(folder: Path, *, model: Mapping[str, Any], arrays: Mapping[str, 
     """
     # safetensors writes the memory as it lies there: a transposed array would come back shuffled.
     in_order = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    if damaged := [name for name, array in in_order.items() if _n_not_finite(array)]:
+    if damaged := [name for name, array in in_order.items() if _n_not_finite(name, array)]:
         raise ValueError(f"arrays with values that are not finite: {damaged!r}")
     document = {**model, "format_version": FORMAT_VERSION}
     (folder / MODEL).write_text(_json_text(document), encoding="utf-8")
@@ -453,12 +455,14 @@ def _arrays(folder: _Folder, data: bytes) -> Arrays:
     except (SafetensorError, KeyError, ValueError) as error:
         raise folder.damage(ARRAYS, f"is not a safetensors file of known types ({error})") from error
     for name, array in arrays.items():
-        if count := _n_not_finite(array):
+        if count := _n_not_finite(name, array):
             raise folder.damage(ARRAYS, f"array {name!r} holds {count} values that are not finite")
     return arrays
 
 
-def _n_not_finite(array: npt.NDArray[Any]) -> int:
+def _n_not_finite(name: str, array: npt.NDArray[Any]) -> int:
+    if name in MASKABLE:
+        return int(np.isinf(array).sum())
     if not np.issubdtype(array.dtype, np.inexact):
         return 0
     return array.size - int(np.isfinite(array).sum())

@@ -50,7 +50,9 @@ def train(
     with watched_training(quiet=quiet) as watcher:
         trained = workflow.train(loaded, path=path, overwrite=overwrite, resume=resume, watcher=watcher)
     if as_json:
-        print_data(json.dumps({"run": str(path), **trained.metrics}, indent=2) + "\n")
+        print_data(
+            json.dumps({"run": str(path), "repairs": trained.repairs, **trained.metrics}, indent=2) + "\n"
+        )
     else:
         print_data(workflow.report(trained) + f"run folder: {path}\n")
     if require_skill is not None:

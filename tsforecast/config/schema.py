@@ -43,7 +43,9 @@ CalendarFeature = Literal[
 ]
 Cell = Literal["rnn", "leaky_rnn", "esn", "lstm", "lstm_peephole", "lstm_coupled", "gru", "bilstm", "bigru"]
 DuplicatePolicy = Literal["error", "mean", "last", "sum"]
-FillPolicy = Literal["error", "interpolate", "ffill", "zero", "seasonal"]
+FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"]
+InfinitePolicy = Literal["error", "mask"]
+NegativePolicy = Literal["keep", "error", "zero"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
 SHORT_FORMS = MappingProxyType({"bilstm": "lstm", "bigru": "gru"})
@@ -157,13 +159,23 @@ class RepairConfig(_Section):
     gaps: FillPolicy = Field(
         default="error",
         title="repair policy",
-        description="Timestamps that have no row: refuse, or fill with a straight line, the last value, zero "
-        "or the value one season before.",
+        description="Timestamps that have no row: refuse, leave unknown (`mask`), or fill with a straight line, "
+        "the last value, zero or the value one season before.",
     )
     missing: FillPolicy = Field(
         default="error",
         title="repair policy",
-        description="Rows that have no target value: refuse, or fill as for gaps.",
+        description="Rows that have no target value: refuse, leave unknown, or fill as for gaps.",
+    )
+    infinite: InfinitePolicy = Field(
+        default="error",
+        title="repair policy",
+        description="Infinite values: refuse, or leave unknown.",
+    )
+    negative: NegativePolicy = Field(
+        default="keep",
+        title="repair policy",
+        description="Target values below 0: keep, refuse, or set to 0.",
     )
 
 

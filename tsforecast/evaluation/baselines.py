@@ -19,11 +19,14 @@ Baseline = Callable[[Panel, Cutoffs, int, int], FloatArray]
 
 def naive(panel: Panel, cutoffs: Cutoffs, horizon: int, _season_length: int) -> FloatArray:
     """The last value, repeated, ``(n_cutoffs, horizon)``."""
-    return np.repeat(panel.y[cutoffs.rows, None], horizon, axis=1)
+    last = panel.y[panel.newest_known[cutoffs.rows]]
+    return np.repeat(last[:, None], horizon, axis=1)
 
 
 def seasonal_naive(panel: Panel, cutoffs: Cutoffs, horizon: int, season_length: int) -> FloatArray:
     """The last season, repeated; the last value where less than a season is known.
+
+    A masked value is looked up another season earlier, and is the last value where there is none.
 
     Args:
         panel: holds the history of every cutoff.
@@ -36,7 +39,13 @@ def seasonal_naive(panel: Panel, cutoffs: Cutoffs, horizon: int, season_length: 
     """
     period = np.where(panel.rows_known(cutoffs) >= season_length, season_length, 1)[:, None]
     rows: IntArray = cutoffs.rows[:, None] + 1 - period + np.arange(horizon) % period
-    return panel.y[rows]
+    y_hat = panel.y[rows]
+    first = panel.offsets[cutoffs.series, None]
+    while (masked := np.isnan(y_hat) & (rows - period >= first)).any():
+        rows = np.where(masked, rows - period, rows)
+        y_hat = panel.y[rows]
+    filled: FloatArray = np.where(np.isnan(y_hat), naive(panel, cutoffs, horizon, 1), y_hat)
+    return filled
 
 
 def drift(panel: Panel, cutoffs: Cutoffs, horizon: int, _season_length: int) -> FloatArray:
@@ -50,10 +59,12 @@ def drift(panel: Panel, cutoffs: Cutoffs, horizon: int, _season_length: int) -> 
     Returns:
         Forecasts, ``(n_cutoffs, horizon)``.
     """
-    last = panel.y[cutoffs.rows]
-    first = panel.y[panel.offsets[cutoffs.series]]
-    slope = (last - first) / np.maximum(panel.rows_known(cutoffs) - 1, 1)
-    return last[:, None] + slope[:, None] * np.arange(1, horizon + 1)
+    last_row, first_row = panel.newest_known[cutoffs.rows], panel.offsets[cutoffs.series]
+    last, first = panel.y[last_row], panel.y[first_row]
+    slope = (last - first) / np.maximum(last_row - first_row, 1)
+    ahead = (cutoffs.rows - last_row)[:, None] + np.arange(1, horizon + 1)
+    line: FloatArray = last[:, None] + slope[:, None] * ahead
+    return line
 
 
 BASELINES: dict[str, Baseline] = {"naive": naive, "seasonal_naive": seasonal_naive, "drift": drift}

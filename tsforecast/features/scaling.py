@@ -90,7 +90,11 @@ def _standard(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each column, the latter 1 where the column is constant."""
     if not len(columns):
         return np.zeros(columns.shape[1]), np.ones(columns.shape[1])
-    center, deviation = columns.mean(axis=0), columns.std(axis=0)
+    known = ~np.isnan(columns)  # the others are masked
+    count = np.maximum(known.sum(axis=0), 1)
+    columns = np.where(known, columns, 0.0)
+    center = columns.sum(axis=0) / count
+    deviation = np.sqrt((np.where(known, columns - center, 0.0) ** 2).sum(axis=0) / count)
     return center, np.where(deviation > NOISE * np.abs(columns).max(axis=0), deviation, 1.0)
 
 

@@ -78,11 +78,11 @@ class Batch:
     """One batch of windows on the device, scaled.
 
     Attributes:
-        values: past values, 0 where there is none, ``(batch, history)``.
-        observed: 1 where ``values`` has one and 0 where the window is padded, ``(batch, history)``.
+        values: past values, the newest before where one is masked, 0 where there is none, ``(batch, history)``.
+        observed: 1 where ``values`` has one and 0 where it is masked or padded, ``(batch, history)``.
         known: inputs that do not depend on the forecast, for each step read from the start of the lookback to the
             last but one of the horizon, ``(batch, lookback + horizon - 1, n_known)``.
-        target: the values to forecast, 0 where there is none, ``(batch, horizon)``.
+        target: the values to forecast, something where there is none, ``(batch, horizon)``.
         target_observed: 1 where ``target`` has a value, ``(batch, horizon)``.
         center: what was subtracted, float64, ``(batch, 1)``.
         scale: what was divided by, float64, ``(batch, 1)``.
@@ -123,7 +123,9 @@ class WindowReader:
         self._calendar_first = torch.from_numpy(calendar.first_rows).to(device)
         self._calendar = torch.from_numpy(calendar.table).to(device)
         self._y = torch.tensor(panel.y, device=device)
+        self._is_masked = bool(np.isnan(panel.y).any())
         past = (panel.past - scales.past_center) / scales.past_scale
+        past = np.where(np.isnan(past), 0.0, past)  # masked: the mean
         self._past = torch.from_numpy(past.astype(np.float32)).to(device)
         self._series_center = torch.from_numpy(scales.center).to(device)
         self._series_scale = torch.from_numpy(scales.scale).to(device)
@@ -153,6 +155,8 @@ class WindowReader:
             scale=self._series_scale[series, None],
         )
         scaled = torch.where(observed, (raw - center) / scale, 0.0).float()
+        if self._is_masked:
+            scaled = _with_newest(scaled, observed, inside)
         return Batch(
             values=scaled[:, : spec.history],
             observed=past_observed.float(),
@@ -180,3 +184,11 @@ class WindowReader:
         if not parts:
             return torch.empty((len(rows), len(steps), 0), device=self.device)
         return torch.cat(parts, dim=2)
+
+
+def _with_newest(values: Tensor, observed: Tensor, inside: Tensor) -> Tensor:
+    """The newest observed value before it in place of each masked one, ``(batch, time)``; 0 where there is none."""
+    steps = torch.arange(values.shape[1], device=values.device).expand_as(values)
+    newest = torch.where(observed, steps, -1).cummax(dim=1).values
+    stands_in = values.gather(1, newest.clamp(min=0))
+    return torch.where(inside & ~observed & (newest >= 0), stands_in, values)

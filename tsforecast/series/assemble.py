@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,14 +12,16 @@ import pandas as pd
 from tsforecast.config.schema import DataConfig, RepairConfig
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
-from tsforecast.series.check import Rows, find
+from tsforecast.series.check import Finding, Rows, find
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of, place_of
 from tsforecast.series.repair import FILLS, MERGES
 from tsforecast.series.seasons import default_season_lengths
 from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex, axis_over, check_freq, infer_freq
 
-__all__ = ["freq_of_table", "panel_from_table"]
+__all__ = ["freq_of_table", "panel_from_rows", "panel_from_table", "rows_of_table"]
+
+log = logging.getLogger(__name__)
 
 # More steps than this for each row there is are no gaps but a wrong date.
 MAX_STEPS_PER_ROW = 100
@@ -34,12 +37,14 @@ class Grid:
         starts: axis position of each series' first row, ``(n_series,)``.
         values: target and past covariates, NaN where missing, ``(n_rows, n_columns)``.
         is_gap: whether the table has no such row, ``(n_rows,)``.
+        masked: whether a missing value stays unknown, as its policy says, ``(n_rows, n_columns)``.
     """
 
     offsets: IntArray
     starts: IntArray
     values: FloatArray
     is_gap: BoolArray
+    masked: BoolArray
 
 
 def panel_from_table(
@@ -57,24 +62,38 @@ def panel_from_table(
         where: the file the table was read from, for messages; ``data.path`` where empty.
 
     Returns:
-        The panel, without missing values, and the numbers of rows merged as ``duplicates``, of steps added as
-        ``gaps`` and of cells filled or left out as ``missing``; kinds with nothing to repair do not appear.
+        The panel, its missing values filled or, where masked, NaN, and the numbers of rows merged as
+        ``duplicates``, of steps added as ``gaps``, of cells filled, masked or left out as ``missing`` and
+        ``infinite``, and of values raised to 0 as ``negative``; kinds with nothing to repair do not appear.
 
     Raises:
         ConfigError: the frequency is not one.
         DataError: the data has a defect for which no repair is named; the message has a line for each kind.
     """
     where = name_of(where or data.path)
-    rows = _rows_of(table, data, freq=freq or data.freq, where=where)
+    rows = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
-        texts = [finding.text(where, place_of(data, where, finding.file_row)) for finding in findings]
-        raise DataError("\n".join(texts))
+        raise DataError.of([_refusal(finding, data, where) for finding in findings])
+    for finding in find(rows, data.repair, "warning"):
+        log.warning("%s", finding.text(where))
+    return panel_from_rows(rows, data, where=where)
+
+
+def panel_from_rows(rows: Rows, data: DataConfig, *, where: str) -> tuple[Panel, dict[str, int]]:
+    """As :func:`panel_from_table`, from rows in which :func:`find` finds no error."""
+    n_negative = int((rows.values[:, 0] < 0).sum()) if data.repair.negative == "zero" else 0
+    if n_negative:
+        values = rows.values.copy()
+        values[:, 0] = np.where(np.isneginf(values[:, 0]), values[:, 0], np.maximum(values[:, 0], 0.0))
+        rows = replace(rows, values=values)
     merged = _merged(rows, data.repair)
     grid = _spread(merged, where)
     counts = {
         "duplicates": len(rows.values) - len(merged.values),
         "gaps": int(grid.is_gap.sum()),
         "missing": int(np.isnan(merged.values).sum()),
+        "infinite": int(np.isinf(merged.values).sum()),
+        "negative": n_negative,
     }
     grid = _from_first_complete(_filled(grid, data.repair, rows.axis), rows, where)
     panel = Panel(
@@ -89,6 +108,11 @@ def panel_from_table(
     return panel, {kind: count for kind, count in counts.items() if count}
 
 
+def _refusal(finding: Finding, data: DataConfig, where: str) -> DataError:
+    assert finding.file_row is not None, "an error has a row"
+    return DataError(finding.text(where, place_of(data, where, finding.file_row)), code=finding.code)
+
+
 def freq_of_table(table: pd.DataFrame) -> str:
     """The frequency the timestamps of a table look like, ``integer`` for integer time.
 
@@ -99,10 +123,22 @@ def freq_of_table(table: pd.DataFrame) -> str:
     return _freq_of(_times_of(table)[order], _offsets_of(codes[order]))
 
 
-def _rows_of(table: pd.DataFrame, data: DataConfig, *, freq: str, where: str) -> Rows:
-    """The table by series and time, on its axis; a wide one without the empty ends of its columns."""
+def rows_of_table(table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str) -> Rows:
+    """The table by series and time, on its axis; a wide one without the empty ends of its columns.
+
+    Args:
+        table: as ``read_table`` gives it.
+        data: columns and frequency.
+        freq: instead of ``data.freq``.
+        where: the file the table was read from, for messages.
+
+    Raises:
+        ConfigError: the frequency is not one.
+        DataError: the timestamps have no common axis, or a column of a wide file is empty.
+    """
+    freq = freq or data.freq
     if table.empty:
-        raise DataError(f"{where}: there is no row; expected at least one.")
+        raise DataError(f"{where}: there is no row; expected at least one.", code="F102")
     columns = ["y", *data.covariates.past]
     values = table[columns].to_numpy(dtype=np.float64)
     order, codes, names = _order_of(table)
@@ -110,13 +146,15 @@ def _rows_of(table: pd.DataFrame, data: DataConfig, *, freq: str, where: str) ->
         order = order[_inside(values[order, 0], _offsets_of(codes[order]))]
     offsets = np.searchsorted(codes[order], np.arange(len(names) + 1))
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
-        raise DataError(f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.")
+        raise DataError(
+            f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.", code="V407"
+        )
     ds = _times_of(table)[order]
     try:
         axis = axis_over(ds, _freq_of(ds, offsets) if freq == "auto" else check_freq(freq))
         positions = axis.floor(ds)
     except DataError as error:
-        raise DataError(f"{where}: {error}") from error
+        raise DataError(f"{where}: {error}", code=error.code) from error
     return Rows(
         axis=axis,
         unique_ids=names,
@@ -197,56 +235,67 @@ def _spread(rows: Rows, where: str) -> Grid:
     n_rows = len(rows.positions)
     if offsets[-1] == n_rows:
         return Grid(
-            offsets=offsets, starts=starts, values=rows.values, is_gap=np.zeros(n_rows, dtype=np.bool_)
+            offsets=offsets,
+            starts=starts,
+            values=rows.values,
+            is_gap=np.zeros(n_rows, dtype=np.bool_),
+            masked=np.zeros(rows.values.shape, dtype=np.bool_),
         )
     if offsets[-1] > MAX_STEPS_PER_ROW * n_rows + STEPS_ALWAYS_ALLOWED:
         raise DataError(
             f"{where}: the gaps between {n_rows} rows come to {offsets[-1] - n_rows} steps of frequency "
-            f"{rows.axis.freq!r}; expected few: correct the dates that are far from the others, or data.freq."
+            f"{rows.axis.freq!r}; expected few: correct the dates that are far from the others, or data.freq.",
+            code="T309",
         )
     place = rows.positions + np.repeat(offsets[:-1] - starts, np.diff(rows.offsets))
     values = np.full((offsets[-1], rows.values.shape[1]), np.nan)
     values[place] = rows.values
     is_gap = np.ones(offsets[-1], dtype=np.bool_)
     is_gap[place] = False
-    return Grid(offsets=offsets, starts=starts, values=values, is_gap=is_gap)
+    masked = np.zeros(values.shape, dtype=np.bool_)
+    return Grid(offsets=offsets, starts=starts, values=values, is_gap=is_gap, masked=masked)
 
 
 def _filled(grid: Grid, repair: RepairConfig, axis: TimeAxis) -> Grid:
     """Gaps and missing values filled, each by its policy and from values that were there."""
-    missing = np.isnan(grid.values)
-    if not missing.any():
+    missing, infinite = np.isnan(grid.values), np.isinf(grid.values)
+    if not missing.any() and not infinite.any():
         return grid
     season_length = default_season_lengths(axis.freq)[0]
-    values = grid.values.copy()
+    masked = infinite | (missing & (np.where(grid.is_gap, repair.gaps, repair.missing) == "mask")[:, None])
+    values = np.where(infinite, np.nan, grid.values)
     for series in np.unique(_series_of(np.flatnonzero(missing.any(axis=1)), grid.offsets)):
         part = slice(grid.offsets[series], grid.offsets[series + 1])
         is_gap = grid.is_gap[part]
         for column in range(values.shape[1]):
             for policy, holes in ((repair.gaps, is_gap), (repair.missing, missing[part, column] & ~is_gap)):
-                if holes.any():
+                if holes.any() and policy not in ("mask", "error"):
                     fitting = FILLS[policy](grid.values[part, column], season_length)
                     values[part, column][holes] = fitting[holes]
-    return replace(grid, values=values)
+    return replace(grid, values=values, masked=masked)
 
 
 def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:
     """The grid without the rows that come before the first complete one of their series."""
-    complete = np.asarray(~np.isnan(grid.values).any(axis=1))
-    if complete.all():
+    complete = np.asarray((~np.isnan(grid.values) | grid.masked).all(axis=1))
+    can_begin = complete & ~np.isnan(grid.values[:, 0])  # an unknown target at the beginning tells nothing
+    if complete.all() and can_begin[grid.offsets[:-1]].all():
         return grid
-    known = np.flatnonzero(complete)
-    first = np.append(known, len(complete))[np.searchsorted(known, grid.offsets[:-1])]
+    known = np.flatnonzero(can_begin)
+    first = np.append(known, len(can_begin))[np.searchsorted(known, grid.offsets[:-1])]
     if (empty := np.flatnonzero(first >= grid.offsets[1:])).size:
         name = shown(rows.unique_ids[empty[0]])
-        raise DataError(f"{where}: series {name} has no row with a value in every column; remove the series.")
+        raise DataError(
+            f"{where}: series {name} has no row with a value in every column; remove the series.", code="V407"
+        )
     keep = np.arange(len(complete)) >= np.repeat(first, np.diff(grid.offsets))
     if (unfilled := np.flatnonzero(keep & ~complete)).size:
         series = int(_series_of(unfilled[:1], grid.offsets)[0])
         step = grid.starts[series] + unfilled[:1] - grid.offsets[series]
         raise DataError(
             f"{where}: series {shown(rows.unique_ids[series])}: there is nothing to fill the value at "
-            f"{rows.axis.timestamps(step)[0]} from; set another policy in data.repair."
+            f"{rows.axis.timestamps(step)[0]} from; set another policy in data.repair.",
+            code="V408",
         )
     dropped = first - grid.offsets[:-1]
     return Grid(
@@ -254,6 +303,7 @@ def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:
         starts=grid.starts + dropped,
         values=grid.values[keep],
         is_gap=grid.is_gap[keep],
+        masked=grid.masked[keep],
     )
 
 

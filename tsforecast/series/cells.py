@@ -7,6 +7,7 @@ dictionary-encoded, so that each spelling is read once, however many series shar
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -63,11 +64,15 @@ class CellError(ValueError):
 
     Attributes:
         row: data row, counted from 0, or None where the column as a whole is meant.
+        code: of what is wrong, as in docs/checks.md.
+        rows: all rows that are wrong in this way; empty where the column as a whole is meant.
     """
 
-    def __init__(self, problem: str, row: int | None = None) -> None:
+    def __init__(self, problem: str, rows: Sequence[int] | IntArray = (), *, code: str) -> None:
         super().__init__(problem)
-        self.row = row
+        self.row = int(rows[0]) if len(rows) else None
+        self.code = code
+        self.rows = np.asarray(rows, dtype=np.int64)
 
 
 def to_ids(column: Column) -> pd.Series[str]:
@@ -77,12 +82,14 @@ def to_ids(column: Column) -> pd.Series[str]:
         CellError: an empty name, or a column of neither text nor integers.
     """
     if not _is_text(column) and not pa.types.is_integer(column.type):
-        raise CellError(f"type {column.type} cannot name series; expected text or integers")
+        raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
     ids = column.cast(pa.string())
     empty = np.flatnonzero(pc.fill_null(pc.equal(ids, ""), True).to_numpy(zero_copy_only=False))
     if len(empty):
         raise CellError(
-            "the cell is empty, expected the name of a series; fill it in, or remove the row", int(empty[0])
+            "the cell is empty, expected the name of a series; fill it in, or remove the row",
+            empty,
+            code="I201",
         )
     names: pd.Series[str] = ids.to_pandas().astype("str")
     return names
@@ -98,12 +105,13 @@ def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = No
     if _is_text(column):
         return _numbers_from_text(column.cast(pa.string()), decimal=decimal, thousands=thousands)
     if not any(is_kind(kind) for is_kind in NUMERIC):
-        raise CellError(f"type {kind} is not numeric; expected integers or floats")
+        raise CellError(f"type {kind} is not numeric; expected integers or floats", code="V402")
     try:
         return _floats(column.cast(pa.float64()))
     except pa.ArrowInvalid as error:
         raise CellError(
-            f"there are {kind} values beyond 2^53, which float64 cannot tell apart; divide them"
+            f"there are {kind} values beyond 2^53, which float64 cannot tell apart; divide them",
+            code="V405",
         ) from error
 
 
@@ -118,13 +126,15 @@ def to_integers(column: Column) -> IntArray:
         return np.asarray(column.cast(pa.int64()).to_numpy())
     if not _is_text(column):
         raise CellError(
-            f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq"
+            f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq",
+            code="T304",
         )
     cells = column.cast(pa.string())
     _refuse_first(
         cells,
         pc.match_substring_regex(cells, INTEGER_TEXT),
         "is not an integer, as data.freq: integer expects; correct the cell",
+        code="T302",
     )
     return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
 
@@ -150,14 +160,16 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
     if not _is_text(column):
         raise CellError(
             f"type {kind} is no time; expected text, dates or timestamps, "
-            "or data.freq: integer for integers that count steps"
+            "or data.freq: integer for integers that count steps",
+            code="T304",
         )
     encoded = _encoded(column)
     spellings, codes = encoded.dictionary, np.asarray(encoded.indices)
     try:
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
     except CellError as error:
-        raise CellError(str(error), int(np.argmax(codes == error.row))) from error
+        rows = np.flatnonzero(np.isin(codes, error.rows))
+        raise CellError(str(error), rows, code=error.code) from error
     return moments.take(codes)
 
 
@@ -191,7 +203,7 @@ def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) ->
     cells = pc.if_else(pc.is_in(cells, pa.array(MISSING)), None, cells)
     fits = pc.fill_null(pc.match_substring_regex(cells, _number_text(decimal, thousands)), True)
     marks = number_marks(decimal, thousands)
-    _refuse_first(cells, fits, f"is not a number with {marks}; correct the cell")
+    _refuse_first(cells, fits, f"is not a number with {marks}; correct the cell", code="V401")
     if thousands:
         cells = pc.replace_substring(cells, thousands, "")
     return _floats(pc.replace_substring(cells, decimal, ".").cast(pa.float64()))
@@ -201,7 +213,10 @@ def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
     fits = pc.match_substring_regex(spellings, ISO_TEXT)
     if not pc.all(fits).as_py():
         _refuse_first(
-            spellings, fits, f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings)}"
+            spellings,
+            fits,
+            f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings)}",
+            code="T302",
         )
     zones = pc.replace_substring_regex(spellings, ISO_TEXT, r"\1")
     found = pc.unique(zones).to_pylist()
@@ -210,6 +225,7 @@ def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
             spellings,
             pc.equal(pc.equal(zones, ""), found[0] == ""),
             "and the rows before it mix timestamps with and without a time zone; write all the same way",
+            code="T303",
         )
     moments = _moments(spellings, "ISO8601", utc=found != [""], expected="a date of the calendar")
     return moments.tz_convert(_zone(found[0])) if len(found) == 1 and found != [""] else moments
@@ -229,7 +245,9 @@ def _zone(offset: str) -> str:
 def _moments(spellings: Column, time_format: str, *, utc: bool, expected: str) -> pd.DatetimeIndex:
     moments = pd.to_datetime(spellings.to_pandas(), format=time_format, errors="coerce", utc=utc)
     # NaT has no year either; the year 0 is none that the rest of Python knows.
-    _refuse_first(spellings, moments.dt.year.between(1, 9999), f"is not {expected}; correct the cell")
+    _refuse_first(
+        spellings, moments.dt.year.between(1, 9999), f"is not {expected}; correct the cell", code="T302"
+    )
     return _as_index(moments)
 
 
@@ -243,19 +261,21 @@ def _advice(spellings: Column) -> str:
     return advice
 
 
-def _refuse_first(cells: Column, fits: Column, problem: str) -> None:
-    """Refuses the first cell that does not fit."""
+def _refuse_first(cells: Column, fits: Column, problem: str, *, code: str) -> None:
+    """Refuses the first cell that does not fit; an empty one by itself."""
     wrong = np.flatnonzero(~np.asarray(fits))
-    if len(wrong):
-        row = int(wrong[0])
-        cell = cells[row].as_py()
-        raise CellError(f"{_clipped(cell)} {problem}" if cell else EMPTY, row)
+    if not len(wrong):
+        return
+    empty = np.asarray(pc.fill_null(pc.equal(cells, ""), True))[wrong]
+    if cell := cells[int(wrong[0])].as_py():
+        raise CellError(f"{_clipped(cell)} {problem}", wrong[~empty], code=code)
+    raise CellError(EMPTY, wrong[empty], code="T301")
 
 
 def _refuse_null(column: Column) -> None:
     empty = np.flatnonzero(np.asarray(column.is_null()))
     if len(empty):
-        raise CellError(EMPTY, int(empty[0]))
+        raise CellError(EMPTY, empty, code="T301")
 
 
 def _clipped(cell: str) -> str:

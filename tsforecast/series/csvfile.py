@@ -24,7 +24,7 @@ from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number, number_marks
 
-__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns"]
+__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns", "undecoded", "wrong_width"]
 
 Opener: TypeAlias = Callable[[], Any]  # gives a new binary stream; pyarrow ships no types
 Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
@@ -79,7 +79,9 @@ class CsvFile:
                         yield begin, cells
                     begin = reader.line_num + 1
             except csv.Error as error:
-                raise DataError(f"{self.name}: line {begin}: {error}; is a quote not closed?") from error
+                raise DataError(
+                    f"{self.name}: line {begin}: {error}; is a quote not closed?", code="F107"
+                ) from error
 
     @contextmanager
     def open(self) -> Iterator[Any]:
@@ -88,7 +90,7 @@ class CsvFile:
             with self.opener() as stream:
                 yield stream
         except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
-            raise DataError(f"{self.name}: cannot be read: {error}; check the file.") from error
+            raise DataError(f"{self.name}: cannot be read: {error}; check the file.", code="F103") from error
 
 
 def open_csv(
@@ -139,9 +141,11 @@ def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) 
             )
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
-            raise DataError(f"{file.name}: cannot be read as CSV: {error}.") from error
+            raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     if table.num_rows == 0:
-        raise DataError(f"{file.name}: there is a header and no row below it; expected at least one row.")
+        raise DataError(
+            f"{file.name}: there is a header and no row below it; expected at least one row.", code="F102"
+        )
     return table
 
 
@@ -161,10 +165,10 @@ def _refuse_other_kinds(file: CsvFile) -> None:
     with file.open() as stream:
         first = stream.read(4)
     if not first:
-        raise DataError(f"{file.name}: the file is empty; expected a header and rows.")
+        raise DataError(f"{file.name}: the file is empty; expected a header and rows.", code="F102")
     for magic, kind in MAGIC.items():
         if first.startswith(magic) and not file.encoding.startswith("utf-16"):
-            raise DataError(f"{file.name}: this is {kind}.")
+            raise DataError(f"{file.name}: this is {kind}.", code="F103")
 
 
 def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFile:
@@ -174,13 +178,14 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     mark = max(marks, key=lambda mark: (len({*wanted} & {*header_of[mark][1]}), len(header_of[mark][1])))
     line, header = header_of[mark]
     if not header:
-        raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.")
-    if fault := _undecoded(file, header):
-        raise DataError(f"{file.name}: line {line}: {fault}.")
+        raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.", code="F102")
+    if fault := undecoded(file, header):
+        raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
     column, count = Counter(filter(None, header)).most_common(1)[0]
     if count > 1:
         raise DataError(
-            f"{file.name}: line {line}: {count} columns are named {column!r}; rename all but one."
+            f"{file.name}: line {line}: {count} columns are named {column!r}; rename all but one.",
+            code="F104",
         )
     return replace(file, separator=mark, columns=tuple(header))
 
@@ -202,7 +207,8 @@ def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
     if file.thousands is None and all(map(GROUPED.fullmatch, with_comma)):
         raise DataError(
             f"{file.name}: {with_comma[0]!r} may be a decimal number or thousands; "
-            "set data.format.decimal: ',' or data.format.thousands: ','."
+            "set data.format.decimal: ',' or data.format.thousands: ','.",
+            code="F109",
         )
     return ","
 
@@ -223,7 +229,8 @@ def _has_quotes(file: CsvFile) -> bool:
         line, cells = deque(file.records(), maxlen=1)[0]
         if any("\n" in cell or "\r" in cell for cell in cells):
             raise DataError(
-                f"{file.name}: line {line}: a quote is opened and never closed; close or remove it."
+                f"{file.name}: line {line}: a quote is opened and never closed; close or remove it.",
+                code="F107",
             )
     return count > 0
 
@@ -232,17 +239,20 @@ def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     """Refuses the first thing wrong, in the order of the lines."""
     places = [(file.columns.index(column), column) for column in numbers]
     for line, cells in islice(file.records(), 1, None):
-        if fault := _wrong_width(file, cells) or _wrong_number(file, cells, places):
-            raise DataError(f"{file.name}: line {line}{fault}.")
-        if fault := _undecoded(file, cells):
-            raise DataError(f"{file.name}: line {line}: {fault}.")
+        if fault := wrong_width(file, cells):
+            raise DataError(f"{file.name}: line {line}: {fault}.", code="F106")
+        if fault := _wrong_number(file, cells, places):
+            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
+        if fault := undecoded(file, cells):
+            raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
 
 
-def _wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
+def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
+    """What is wrong with the number of cells in a record."""
     if len(cells) == len(file.columns):
         return None
     return (
-        f": {len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
+        f"{len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
         "correct the line, or set data.format.separator and data.format.decimal"
     )
 
@@ -252,13 +262,14 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
     for place, column in numbers:
         if not looks_like_number(cells[place], decimal=file.decimal, thousands=file.thousands):
             return (
-                f", column {column!r}: {cells[place]!r} is not a number with {marks}; "
+                f"column {column!r}: {cells[place]!r} is not a number with {marks}; "
                 "correct the cell, or set data.format.decimal or data.format.thousands"
             )
     return None
 
 
-def _undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
+def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
+    """The byte of a record that is no text."""
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (

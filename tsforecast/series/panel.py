@@ -54,8 +54,8 @@ class Panel:
         unique_ids: names of the series, in the order of the arrays.
         offsets: first row of each series and the end of the last, ``(n_series + 1,)``.
         starts: axis position of each series' first row, ``(n_series,)``.
-        y: target, ``(n_rows,)``.
-        past: past covariates, ``(n_rows, n_past)``.
+        y: target, NaN where it is masked, ``(n_rows,)``; series begin with a known value, unless cut by ``tail``.
+        past: past covariates, NaN where they are masked, ``(n_rows, n_past)``.
         past_names: column names of ``past``.
     """
 
@@ -92,6 +92,12 @@ class Panel:
     def values(self, series: int) -> FloatArray:
         """Target of one series as a view, ``(length,)``."""
         return self.y[self.offsets[series] : self.offsets[series + 1]]
+
+    @property
+    def newest_known(self) -> IntArray:
+        """Row of the newest known target at or before each row, in its series, ``(n_rows,)``."""
+        rows = np.where(np.isnan(self.y), 0, np.arange(len(self.y)))
+        return np.maximum(np.maximum.accumulate(rows), np.repeat(self.offsets[:-1], self.lengths))
 
     def drop_last(self, steps: int | IntArray) -> Panel:
         """The panel without the last ``steps`` rows of each series (all of a shorter one)."""

@@ -20,7 +20,20 @@ from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, 
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
 from tsforecast.series.timeaxis import INTEGER
 
-__all__ = ["LONG_NAMES", "STDIN", "listed", "name_of", "opener_of", "place_of", "read_table"]
+__all__ = [
+    "LONG_NAMES",
+    "STDIN",
+    "Columns",
+    "Source",
+    "Values",
+    "layout_of",
+    "listed",
+    "long_table",
+    "name_of",
+    "opener_of",
+    "place_of",
+    "read_table",
+]
 
 STDIN = "-"
 LONG_NAMES = ("unique_id", "ds", "y")
@@ -70,9 +83,11 @@ class Source:
             return convert(self.table.column(column))
         except CellError as error:
             place = "" if error.row is None else f"{self._place(error.row)}, "
-            raise DataError(f"{self.name}: {place}column {column!r}: {error}.") from error
+            raise DataError(f"{self.name}: {place}column {column!r}: {error}.", code=error.code) from error
         except pa.ArrowException as error:
-            raise DataError(f"{self.name}: column {column!r}: cannot be converted: {error}.") from error
+            raise DataError(
+                f"{self.name}: column {column!r}: cannot be converted: {error}.", code="V402"
+            ) from error
 
     def _place(self, row: int) -> str:
         return f"row {row + 1}" if self.csv is None else f"line {line_of(self.csv, row)}"
@@ -94,11 +109,9 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
         DataError: the file is missing or not readable, a column is absent, or a cell cannot be read.
     """
     if isinstance(source, pd.DataFrame):
-        return _long_table(_from_frame(source, data), data)
+        return long_table(_from_frame(source, data), data)
     path = str(data.path if source is None else source)
-    return _long_table(
-        _from_parquet(path, data) if path.endswith(".parquet") else _from_csv(path, data), data
-    )
+    return long_table(_from_parquet(path, data) if path.endswith(".parquet") else _from_csv(path, data), data)
 
 
 def place_of(data: DataConfig, where: str, row: int) -> str:
@@ -127,7 +140,7 @@ def opener_of(path: str) -> Opener:
     """
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
-            raise DataError(f"{name_of(path)}: it is closed; pipe the data in, or name a file.")
+            raise DataError(f"{name_of(path)}: it is closed; pipe the data in, or name a file.", code="F101")
         content = sys.stdin.buffer.read()
         return lambda: pa.BufferReader(content)
     try:
@@ -136,10 +149,13 @@ def opener_of(path: str) -> Opener:
             pa.input_stream(path, compression=None).close()
             return lambda: pa.input_stream(path)
     except OSError as error:
-        raise DataError(f"{path}: {_reason(error)}; check the path and the rights to read it.") from error
+        raise DataError(
+            f"{path}: {_reason(error)}; check the path and the rights to read it.", code="F101"
+        ) from error
     found = "a folder" if stat.S_ISDIR(mode) else "no regular file"
     raise DataError(
-        f"{path}: this is {found}; name a CSV or Parquet file, or pipe the data in and name it -."
+        f"{path}: this is {found}; name a CSV or Parquet file, or pipe the data in and name it -.",
+        code="F101",
     )
 
 
@@ -147,10 +163,20 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _from_csv(path: str, data: DataConfig) -> Source:
+def layout_of(path: str, data: DataConfig) -> tuple[CsvFile, Columns]:
+    """A CSV file, its form found, and the columns of it that are read.
+
+    Raises:
+        DataError: it cannot be opened, or a column is absent.
+    """
     file = _open_csv(path, opener_of(path), data)
     columns = _columns_of(data)
     _refuse_absent(file.name, file.columns, columns)
+    return file, columns
+
+
+def _from_csv(path: str, data: DataConfig) -> Source:
+    file, columns = layout_of(path, data)
     return Source(file.name, columns, read_columns(file, text=columns.text, numbers=columns.numbers), file)
 
 
@@ -169,7 +195,9 @@ def _from_parquet(path: str, data: DataConfig) -> Source:
         _refuse_absent(path, file.schema_arrow.names, columns)
         table = file.read(columns=list(columns.keys))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}; check the file.") from error
+        raise DataError(
+            f"{path}: cannot be read as Parquet: {error}; check the file.", code="F103"
+        ) from error
     return Source(path, columns, _decoded(_refuse_empty(path, table)))
 
 
@@ -181,7 +209,9 @@ def _from_frame(frame: pd.DataFrame, data: DataConfig) -> Source:
     try:
         table = pa.Table.from_pandas(frame[list(columns.keys)], preserve_index=False)
     except (pa.ArrowException, TypeError) as error:
-        raise DataError(f"{name}: a column holds values of different types: {error.args[0]}.") from error
+        raise DataError(
+            f"{name}: a column holds values of different types: {error.args[0]}.", code="F110"
+        ) from error
     return Source(name, columns, _decoded(_refuse_empty(name, table)))
 
 
@@ -196,7 +226,7 @@ def _decoded(table: Any) -> Any:
 
 def _refuse_empty(name: str, table: Any) -> Any:
     if table.num_rows == 0:
-        raise DataError(f"{name}: there is no row; expected at least one.")
+        raise DataError(f"{name}: there is no row; expected at least one.", code="F102")
     return table
 
 
@@ -209,11 +239,14 @@ def _refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
     for column, key in columns.keys.items():
         count = found.count(column) if isinstance(found, list) else list(found).count(column)
         if count > 1:
-            raise DataError(f"{name}: {count} columns are named {column!r}; give each its own name.")
+            raise DataError(
+                f"{name}: {count} columns are named {column!r}; give each its own name.", code="F104"
+            )
         if count == 0:
             raise DataError(
                 f"{name}: there is no column {column!r}, which {key} names; "
-                f"the columns are {listed(found)}.{_nearest(column, found)}"
+                f"the columns are {listed(found)}.{_nearest(column, found)}",
+                code="F105",
             )
 
 
@@ -230,11 +263,13 @@ def _nearest(column: str, found: Sequence[str]) -> str:
     return f" Did you mean {by_lower[nearest]!r}?" if nearest else ""
 
 
-def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
+def long_table(source: Source, data: DataConfig) -> pd.DataFrame:
+    """The long table of columns as they came, as :func:`read_table` gives it."""
     columns = source.columns
     if taken := set(columns.past) & set(LONG_NAMES):
         raise DataError(
-            f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it."
+            f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it.",
+            code="F111",
         )
     ds = source.read(columns.time, _time_reader(data))
     y = [source.read(target, _number_reader(source)) for target in columns.targets]

@@ -36,6 +36,11 @@ def _last(values: FloatArray, firsts: IntArray) -> FloatArray:
     return last
 
 
+def _mask(values: FloatArray, _: int) -> FloatArray:
+    """Nothing: what is missing stays unknown."""
+    return values
+
+
 def _interpolate(values: FloatArray, _: int) -> FloatArray:
     """On a straight line between the neighbours; flat after the last value, NaN before the first."""
     known = np.flatnonzero(np.isfinite(values))
@@ -76,4 +81,10 @@ MERGES: dict[str, Merge] = {"mean": _mean, "sum": _sum, "last": _last}
 
 # What stands in for a value that is missing.
 # Each takes a series, NaN where a value is missing, and its season; what it cannot fill stays NaN.
-FILLS: dict[str, Fill] = {"interpolate": _interpolate, "ffill": _ffill, "zero": _zero, "seasonal": _seasonal}
+FILLS: dict[str, Fill] = {
+    "mask": _mask,
+    "interpolate": _interpolate,
+    "ffill": _ffill,
+    "zero": _zero,
+    "seasonal": _seasonal,
+}

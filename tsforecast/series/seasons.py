@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from tsforecast.series.panel import FloatArray, Panel
+from tsforecast.series.repair import FILLS
 from tsforecast.series.timeaxis import INTEGER
 
 __all__ = ["default_season_lengths", "season_lengths_of"]
@@ -70,7 +71,9 @@ def _whole_steps(cycles: Sequence[int], step: float) -> list[int]:
 def _correlated_seasons(panel: Panel, candidates: Sequence[int]) -> list[int]:
     """The clearest candidate, or the part of it that is about as clear, and a longer season where there is one."""
     read = np.flatnonzero(panel.lengths >= 3 * max(candidates, default=1))[:MAX_SERIES_READ]
-    moving = [y for s in read if not _is_straight(y := panel.values(s))]
+    # A masked value would make every correlation NaN; on a line between its neighbours it adds no season.
+    known = [FILLS["interpolate"](panel.values(s), 1) for s in read]
+    moving = [y for y in known if not _is_straight(y)]
     if not candidates or not moving:
         return [1]
     strength = np.mean([_autocorrelation(y, max(candidates) + 1) for y in moving], axis=0)

@@ -116,7 +116,8 @@ class TimeAxis:
             before, after = self.timestamps(positions[off[0]] + np.arange(2))
             raise DataError(
                 f"timestamp {ds[off[0]]} is not a step of frequency {self.freq!r}; "
-                f"its neighbours are {before} and {after}."
+                f"its neighbours are {before} and {after}.",
+                code="T306",
             )
         return positions
 
@@ -180,7 +181,8 @@ class TimeAxis:
             found = f"the time zone {str(ds.tz)!r}" if ds.tz is not None else "no time zone"
             expected = f"{self.timezone!r}" if self.timezone else "none"
             raise DataError(
-                f"timestamps have {found}, expected {expected}; write all of them in the same way."
+                f"timestamps have {found}, expected {expected}; write all of them in the same way.",
+                code="T303",
             )
         return _clock_of(ds.tz_convert(self.timezone) if self.timezone else ds, self.freq)
 
@@ -202,7 +204,8 @@ class TimeAxis:
     def _outside(self) -> DataError:
         return DataError(
             f"time steps of frequency {self.freq!r} around {self.origin} leave the years 1 to 9999; "
-            "use a shorter horizon, or check data.freq and the dates."
+            "use a shorter horizon, or check data.freq and the dates.",
+            code="T310",
         )
 
     def _grid_over(self, low: int, high: int) -> tuple[int, IntArray]:
@@ -289,7 +292,8 @@ def infer_freq(ds: pd.DatetimeIndex, offsets: IntArray) -> str:
     if differences.max(initial=0) < 2:
         raise DataError(
             "the frequency cannot be told from fewer than 3 different timestamps in a series; "
-            "set data.freq, e.g. 'h', 'D' or 'MS'."
+            "set data.freq, e.g. 'h', 'D' or 'MS'.",
+            code="T305",
         )
     usual = _most_frequent(steps[steps > 0])
     if usual >= 28 * DAY and (monthly := _monthly_freq(wall, offsets)):
@@ -374,13 +378,17 @@ def _hint(freq: str) -> str:
 
 def _as_dates(ds: TimeIndex) -> pd.DatetimeIndex:
     if not isinstance(ds, pd.DatetimeIndex):
-        raise DataError("time is counted in integers here, expected timestamps as before; give timestamps.")
+        raise DataError(
+            "time is counted in integers here, expected timestamps as before; give timestamps.", code="T311"
+        )
     return ds
 
 
 def _as_integers(ds: TimeIndex) -> IntArray:
     if isinstance(ds, pd.DatetimeIndex):
-        raise DataError("time is given as timestamps here, expected integers as before; give integers.")
+        raise DataError(
+            "time is given as timestamps here, expected integers as before; give integers.", code="T311"
+        )
     return np.asarray(ds, dtype=np.int64)
 
 

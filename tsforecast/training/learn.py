@@ -32,7 +32,16 @@ from tsforecast.training.readout import RIDGES, Windows, fit_readout
 from tsforecast.training.sampler import Sampler, training_cutoffs
 from tsforecast.training.state import Fit
 
-__all__ = ["VALIDATIONS", "Learned", "cpu_seconds_of", "features_of", "learn", "learn_all", "plan_of"]
+__all__ = [
+    "VALIDATIONS",
+    "Learned",
+    "check_lengths",
+    "cpu_seconds_of",
+    "features_of",
+    "learn",
+    "learn_all",
+    "plan_of",
+]
 
 log = logging.getLogger(__name__)
 
@@ -267,6 +276,53 @@ def plan_of(config: Config) -> Plan:
     )
 
 
+def check_lengths(panel: Panel, config: Config) -> None:
+    """Refuses series that :func:`learn` would refuse for their lengths, before anything is computed.
+
+    Args:
+        panel: as given to :func:`learn`.
+        config: with every ``auto`` resolved.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    features = features_of(config)
+    training_cutoffs(
+        panel.drop_last(cast(int, config.split.validation)),
+        horizon=config.horizon,
+        lookback=features.lookback,
+        season_length=features.season_length,
+    )
+    _held_back(panel, config)
+
+
+def _held_back(panel: Panel, config: Config) -> Cutoffs:
+    """Cutoffs of the windows that validate.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    held_back = cast(int, config.split.validation)
+    horizon = min(config.horizon, held_back)
+    # Overlapping windows where there are few, so that chance does not choose the weights.
+    stride = (held_back - horizon) * panel.n_series // ENOUGH_WINDOWS
+    stride = max(1, min(stride, horizon))
+    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=held_back, stride=stride)
+    if not len(cutoffs):
+        raise DataError(
+            f"split.validation: no series has {held_back + 1} rows, so nothing can be held back "
+            f"(the longest has {panel.lengths.max(initial=0)}); lower split.validation or split.test.",
+            code="L503",
+        )
+    if np.isnan(actuals(panel, cutoffs, horizon)).all():
+        raise DataError(
+            f"split.validation: every value of the {held_back} rows held back is masked, so nothing can be validated; "
+            "raise split.validation, or remove the rows.",
+            code="L503",
+        )
+    return cutoffs
+
+
 def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
     """Which of the shown values, repeated over the horizon, forecasts best inside the training rows."""
     half = int(np.median(panel.lengths)) // 2
@@ -279,6 +335,8 @@ def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
         cutoffs.series, None
     ]
     y = actuals(panel, cutoffs, reach)
+    if np.isnan(y).all():
+        return 0
     errors = [
         np.nanmean(np.abs(seasonal_naive(panel, cutoffs, reach, lag) - y) / unit)
         for lag in (1, *features.lags)
@@ -300,25 +358,16 @@ class _Validation:
     def __init__(
         self, panel: Panel, config: Config, features: Features, scales: Scales, *, device: torch.device
     ) -> None:
-        held_back = cast(int, config.split.validation)
-        self._horizon = min(config.horizon, held_back)
-        # Overlapping windows where there are few, so that chance does not choose the weights.
-        stride = (held_back - self._horizon) * panel.n_series // ENOUGH_WINDOWS
-        stride = max(1, min(stride, self._horizon))
-        cutoffs = rolling_cutoffs(panel, horizon=self._horizon, test=held_back, stride=stride)
-        if not len(cutoffs):
-            raise DataError(
-                f"split.validation: no series has {held_back + 1} rows, so nothing can be held back "
-                f"(the longest has {panel.lengths.max(initial=0)}); lower split.validation or split.test."
-            )
+        self._horizon = min(config.horizon, cast(int, config.split.validation))
+        cutoffs = _held_back(panel, config)
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
         self._reader = WindowReader(panel, features, scales, horizon=self._horizon, device=device)
         self._precision = config.runtime.precision
         self._y = actuals(panel, self._cutoffs, self._horizon)
         unit = seasonal_scale(panel, self._cutoffs, features.season_length).mae
-        if np.isnan(unit).all():  # nothing ever changed: any unit will do
-            unit = np.ones(len(unit))
         self._unit = unit[:, None]
+        if np.isnan(self._y / self._unit).all():  # nothing ever changed: any unit will do
+            self._unit = np.ones((len(unit), 1))
 
     def score(self, network: Network) -> float:
         """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""

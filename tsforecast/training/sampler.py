@@ -37,7 +37,8 @@ def training_cutoffs(
     raise DataError(
         f"no series is long enough to learn from: the longest has {longest} rows before the held-back part, and "
         f"{needed + 1} are needed (two seasons of {season_length}, and one step to forecast); "
-        "give longer series, or lower split.test, split.validation or season_length."
+        "give longer series, or lower split.test, split.validation or season_length.",
+        code="L502",
     )
 
 

@@ -33,10 +33,21 @@ from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import learn, learn_all
 from tsforecast.training.state import Fit
+from tsforecast.workflows.lengths import short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
-__all__ = ["Test", "Trained", "check_skill", "model_name", "read_panel", "report", "score_test", "train"]
+__all__ = [
+    "Test",
+    "Trained",
+    "check_skill",
+    "model_name",
+    "read_panel",
+    "refuse_long_horizon",
+    "report",
+    "score_test",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +64,7 @@ class Trained:
         panel: the data, all rows.
         scores: on the test part, or None where nothing was held back for it.
         forecast: from the end of each series.
+        repairs: how much was repaired, by kind.
     """
 
     path: Path
@@ -62,6 +74,7 @@ class Trained:
     panel: Panel
     scores: Scores | None
     forecast: pd.DataFrame
+    repairs: dict[str, int]
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -114,6 +127,8 @@ def train(
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
+    for warning in short_series(panel, config):
+        log.warning("%s: %s", config.data.path if source is None else "data frame", warning.text)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -145,6 +160,7 @@ def train(
         panel=panel,
         scores=test.scores if test else None,
         forecast=forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+        repairs=repairs,
     )
     with new_run(path, overwrite=overwrite or resume) as folder:
         _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": repairs})
@@ -162,12 +178,23 @@ def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Pane
     table = read_table(config.data, source=source)
     where = config.data.path if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
-    _refuse_long_horizon(config, panel, where)
+    refuse_long_horizon(config, panel, where)
     return panel, repairs
 
 
 def report(trained: Trained) -> str:
-    """The scores as a table with a sentence, for people."""
+    """The scores as a table with a sentence, and what was repaired, for people."""
+    return _repairs_text(trained) + _scores_or_why_not(trained)
+
+
+def _repairs_text(trained: Trained) -> str:
+    """A line about what was repaired and how, or nothing."""
+    policies = trained.config.data.repair.model_dump()
+    done = [f"{count} {kind} ({policies[kind]})" for kind, count in trained.repairs.items() if count]
+    return f"Repaired: {', '.join(done)}\n" if done else ""
+
+
+def _scores_or_why_not(trained: Trained) -> str:
     if trained.scores:
         return scores_text(trained.scores, model_name=model_name(trained.config))
     return (
@@ -225,12 +252,18 @@ def _data_summary(config: Config, panel: Panel, repairs: dict[str, int]) -> str:
     )
 
 
-def _refuse_long_horizon(config: Config, panel: Panel, where: str) -> None:
+def refuse_long_horizon(config: Config, panel: Panel, where: str) -> None:
+    """Refuses a horizon that no series has.
+
+    Raises:
+        DataError: no series is longer than the horizon.
+    """
     longest = int(panel.lengths.max())
     if config.horizon >= longest:
         raise DataError(
             f"{where}: horizon: {config.horizon} steps ahead cannot be learned from series of at most {longest} rows; "
-            "lower horizon, or give longer series."
+            "lower horizon, or give longer series.",
+            code="L501",
         )
 
 
