@@ -116,10 +116,10 @@ def test_every_kind_of_defect_has_a_line_with_the_line_of_the_file(tmp_path: Pat
     data = config(path=str(path))
     with pytest.raises(DataError) as refused:
         panel_from_table(read_table(data), data)
+    at = "2024-01-03 00:00:00"
     assert [line.partition(";")[0] for line in str(refused.value).splitlines()] == [
         f"{path}: line 4: series 'y': a second row at 2024-01-02 00:00:00, expected one",
-        f"{path}: line 7: series 'y': 1 step missing after 2024-01-03 00:00:00, "  # noqa: ISC004
-        "expected a row for each step of frequency 'D'",
+        f"{path}: line 7: series 'y': 1 step missing after {at}, expected a row for each step of frequency 'D'",
         f"{path}: line 6: series 'y': no value at 2024-01-03 00:00:00, expected a number",
     ]
 
@@ -235,3 +235,52 @@ def test_the_frequency_of_a_table_is_told_in_any_order_of_rows() -> None:
 
 def test_the_frequency_of_integer_time_is_integer() -> None:
     assert freq_of_table(pd.DataFrame({"unique_id": ["a"], "ds": [1], "y": [2.0]})) == "integer"
+
+
+def test_a_masked_gap_and_a_masked_value_stay_unknown_and_are_counted() -> None:
+    frame = table({"2024-01-01": 1, "2024-01-02": NAN, "2024-01-05": 5})
+    panel, counts = panel_from_table(frame, config(freq="D", repair={"gaps": "mask", "missing": "mask"}))
+    np.testing.assert_array_equal(panel.y, [1, NAN, NAN, NAN, 5])
+    assert counts == {"gaps": 2, "missing": 1}
+
+
+def test_each_policy_has_its_own_holes() -> None:
+    frame = table({"2024-01-01": 1, "2024-01-02": NAN, "2024-01-04": 5})
+    panel = panel_of_table(frame, freq="D", repair={"gaps": "mask", "missing": "ffill"})
+    np.testing.assert_array_equal(panel.y, [1, 1, NAN, 5])
+
+
+def test_a_masked_infinite_value_is_not_filled_as_a_missing_one() -> None:
+    frame = table(days(1, np.inf, NAN, -np.inf))
+    panel, counts = panel_from_table(frame, config(repair={"infinite": "mask", "missing": "ffill"}))
+    np.testing.assert_array_equal(panel.y, [1, NAN, 1, NAN])
+    assert counts == {"infinite": 2, "missing": 1}
+
+
+def test_negative_values_become_zero_in_the_target_alone() -> None:
+    frame = table(days(1, -2, 3), temp=[-7.0, 8.0, 9.0])
+    panel, counts = panel_from_table(
+        frame, config(covariates=CovariatesConfig(past=["temp"]), repair={"negative": "zero"})
+    )
+    assert panel.y.tolist() == [1, 0, 3]
+    assert panel.past[:, 0].tolist() == [-7, 8, 9]
+    assert counts == {"negative": 1}
+
+
+def test_a_series_begins_with_its_first_known_value_and_may_end_masked() -> None:
+    panel = panel_of_table(table(days(NAN, NAN, 3, NAN)), repair={"missing": "mask"})
+    np.testing.assert_array_equal(panel.y, [3, NAN])
+    assert panel.starts.tolist() == [2]
+    assert panel.newest_known.tolist() == [0, 0]
+
+
+def test_a_masked_covariate_stays_unknown_beside_a_known_target() -> None:
+    frame = table(days(1, 2, 3), temp=[NAN, 8.0, NAN])
+    panel = panel_of_table(frame, covariates=CovariatesConfig(past=["temp"]), repair={"missing": "mask"})
+    assert panel.y.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(panel.past[:, 0], [NAN, 8, NAN])
+
+
+def test_a_series_that_is_masked_throughout_is_refused() -> None:
+    with pytest.raises(DataError, match=r"'s0' has no row with a value"):
+        panel_of_table(table(days(NAN, NAN, NAN)), repair={"missing": "mask"})

@@ -79,3 +79,25 @@ def test_forecasts_equal_those_of_statsforecast(name: str) -> None:
     panel = panel_of(*series)
     expected = np.stack([ELSEWHERE[name].forecast(y=y, h=8)["mean"] for y in series])
     np.testing.assert_allclose(BASELINES[name](panel, panel.last_cutoffs, 8, SEASON), expected, rtol=1e-6)
+
+
+NAN = np.nan
+
+
+def test_a_masked_newest_value_is_not_what_naive_and_drift_repeat() -> None:
+    panel = panel_of([1, 2, 3, NAN, NAN])
+    assert naive(panel, at(0, 4), 2, 1).tolist() == [[3, 3]]
+    assert drift(panel, at(0, 4), 2, 1).tolist() == [[6, 7]]
+
+
+def test_a_masked_value_of_the_last_season_is_looked_up_a_season_earlier() -> None:
+    panel = panel_of([1, NAN, 3, 4, NAN, 6])
+    assert seasonal_naive(panel, at(0, 5), 4, 3).tolist() == [
+        [4, 6, 6, 4]
+    ]  # the second has no earlier season
+
+
+def test_what_is_masked_is_not_looked_up_in_the_series_before() -> None:
+    panel = panel_of([9, 9, 9], [5, NAN, NAN])
+    for baseline in BASELINES.values():
+        assert baseline(panel, at(1, 5), 3, 2).tolist() == [[5, 5, 5]]

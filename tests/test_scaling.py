@@ -91,3 +91,14 @@ def test_scaling_undoes_itself(name: str, level: float, spread: float, seed: int
     )
     back = (values - center) / scale * scale + center
     torch.testing.assert_close(back, values, rtol=1e-9, atol=1e-9 * spread)
+
+
+def test_masked_values_do_not_count_in_any_scale() -> None:
+    y, x = (
+        np.array([1, np.nan, 5, np.nan]),
+        np.array([[2.0, np.nan], [4, np.nan], [np.nan, np.nan], [6, np.nan]]),
+    )
+    scales = fit_scales(panel_of(y, past=x), season_length=2, per_season=True)
+    assert (scales.center.tolist(), scales.scale.tolist()) == ([3], [4])
+    assert scales.past_center.tolist() == [4, 0]
+    np.testing.assert_allclose(scales.past_scale, [np.std([2, 4, 6]), 1])

@@ -244,3 +244,47 @@ def test_a_stopped_reservoir_leaves_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(StoppedError, match="Nothing is kept of it; train again"):
         train(config(model={"cell": "esn"}), path=tmp_path / "run", source=FRAME, watcher=watcher)
     assert list(tmp_path.iterdir()) == []
+
+
+def with_holes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Values missing here and there, the newest of a series among them, and two rows gone."""
+    holed = frame.copy()
+    holed.loc[[5, 17, 18, 40, 71, 100, 143], "y"] = math.nan
+    return holed.drop(index=[10, 11])
+
+
+MASKED = {
+    "path": "unused.csv",
+    "time": "ds",
+    "target": "y",
+    "id": "unique_id",
+    "repair": {"gaps": "mask", "missing": "mask"},
+}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "bigru", "esn"])
+def test_masked_data_is_trained_on_and_forecast_from(cell: str, tmp_path: Path) -> None:
+    masked = config(data=MASKED, model={"cell": cell, "hidden_size": 8})
+    trained = train(masked, path=tmp_path / "run", source=with_holes(FRAME))
+    assert trained.repairs == {"gaps": 2, "missing": 7}
+    assert report(trained).startswith("Repaired: 2 gaps (mask), 7 missing (mask)\n")
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["repairs"] == trained.repairs
+    assert trained.forecast["y_hat"].notna().all()
+    assert trained.scores is not None
+    assert trained.scores.by_model["mase"].notna().all()
+    run = load_run(tmp_path / "run")
+    for again in (predict(run)[0], predict(run, with_holes(FRAME))[0]):
+        pd.testing.assert_frame_equal(again, trained.forecast, rtol=1e-5)
+
+
+def test_what_a_masked_value_was_makes_no_difference(tmp_path: Path) -> None:
+    other = FRAME.copy()
+    other.loc[[5, 40], "y"] = math.inf
+    data = MASKED | {"repair": {"infinite": "mask", "missing": "mask"}}
+    missing = FRAME.copy()
+    missing.loc[[5, 40], "y"] = math.nan
+    first, second = (
+        train(config(data=data), path=tmp_path / name, source=frame).forecast
+        for name, frame in (("a", other), ("b", missing))
+    )
+    pd.testing.assert_frame_equal(first, second, check_exact=True)

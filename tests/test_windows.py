@@ -64,6 +64,36 @@ def test_missing_values_are_shown_as_missing_and_the_newest_before_stands_in() -
     assert batch.values[0, 4] == batch.values[0, 3] != 0
 
 
+def test_a_masked_newest_value_is_stood_in_for_by_the_one_before_and_never_by_one_after() -> None:
+    y = np.arange(20.0)
+    y[[0, 8, 9]] = np.nan
+    batch = reader(panel_of(y), features()).read(cutoff(0, 9), horizon=2)
+    assert batch.values.tolist() == [[4, 5, 6, 7, 7, 7]]
+    assert batch.observed.tolist() == [[1, 1, 1, 1, 0, 0]]
+    before_any = reader(panel_of(y), features()).read(cutoff(0, 0), horizon=1)
+    assert before_any.values[0, -1] == 0
+
+
+def test_a_masked_target_does_not_count_and_padding_stays_zero() -> None:
+    y = np.arange(20.0)
+    y[19] = np.nan
+    batch = reader(panel_of(y), features()).read(cutoff(0, 17), horizon=2)
+    assert batch.target_observed.tolist() == [[1, 0]]
+    assert reader(panel_of(y), features()).read(cutoff(0, 1), horizon=1).values.tolist() == [
+        [0, 0, 0, 0, 0, 1]
+    ]
+
+
+def test_a_masked_covariate_is_its_mean() -> None:
+    x = np.arange(20.0)[:, None].copy()
+    x[9] = np.nan
+    known = (
+        reader(panel_of(np.arange(20.0), past=x), features(past=("x0",))).read(cutoff(0, 9), horizon=1).known
+    )
+    assert known[0, -1, 0] == 0
+    assert known[0, -2, 0] != 0
+
+
 @pytest.mark.parametrize("scaling", ["none", "series", "window", "seasonal"])
 def test_unscaling_gives_the_values_back(scaling: str) -> None:
     panel = panel_of(1e6 + seasonal_series(60))

@@ -17,7 +17,7 @@ code 5 (partly done) is a result, not an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ConfigError",
@@ -54,13 +54,17 @@ class DataError(TsforecastError):
     Attributes:
         code: of what is wrong, as in docs/checks.md; None where no page explains it.
         parts: where several things are wrong, an error for each.
+        series: where single series are to blame, what is wrong with each, by name.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, code: str | None = None, series: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.series = series or {}
         self.parts: tuple[DataError, ...] = (self,)
 
     @classmethod

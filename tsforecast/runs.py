@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ CONFIG = "config.yaml"
 MODEL = "model.json"
 ARRAYS = "model.safetensors"
 # Rows of the data, in which NaN says that a value is masked.
-MASKABLE = ("tail.y", "tail.past")
+MASKABLE = re.compile(r"tail\.(y|past)|fallback\.\d+\.y")
 METRICS = "metrics.json"
 DERIVED = "derived"
 PLOTS = "plots/"
@@ -461,7 +462,7 @@ def _arrays(folder: _Folder, data: bytes) -> Arrays:
 
 
 def _n_not_finite(name: str, array: npt.NDArray[Any]) -> int:
-    if name in MASKABLE:
+    if MASKABLE.fullmatch(name):
         return int(np.isinf(array).sum())
     if not np.issubdtype(array.dtype, np.inexact):
         return 0

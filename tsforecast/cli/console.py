@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tsforecast.training.fit import Watcher
 
 __all__ = [
+    "PARTLY_DONE",
     "LogFile",
     "Quiet",
     "Set",
@@ -29,6 +30,8 @@ __all__ = [
     "start_messages",
     "watched_training",
 ]
+
+PARTLY_DONE = 5  # exit code: some series failed, the rest is written
 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but errors.")]
 Verbose: TypeAlias = Annotated[

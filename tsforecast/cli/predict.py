@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tsforecast.cli.console import LogFile, Quiet, Verbose, print_data, start_messages
+from tsforecast.cli.console import PARTLY_DONE, LogFile, Quiet, Verbose, print_data, start_messages
 
 __all__ = ["predict"]
 
@@ -71,7 +71,8 @@ def predict(
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
     workflow.check_out(run, data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
-    frame, panel = workflow.predict(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
+    made = workflow.predict_all(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
+    frame, panel = made.frame, made.panel
     if plot is not None:
         workflow.draw(plot, loaded, panel, frame)
     if names is Names.INPUT:
@@ -80,3 +81,6 @@ def predict(
         print_data(workflow.csv_text(frame, panel.axis))
     else:
         workflow.write_forecast(Path(out), frame, panel.axis)
+        workflow.write_failures(Path(out), made.failures)
+    if made.lost:
+        raise typer.Exit(PARTLY_DONE)

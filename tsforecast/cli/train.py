@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tsforecast.cli.console import LogFile, Quiet, Set, Verbose, print_data, start_messages, watched_training
+from tsforecast.cli.console import (
+    PARTLY_DONE,
+    LogFile,
+    Quiet,
+    Set,
+    Verbose,
+    print_data,
+    start_messages,
+    watched_training,
+)
 
 __all__ = ["train"]
 
@@ -50,10 +59,11 @@ def train(
     with watched_training(quiet=quiet) as watcher:
         trained = workflow.train(loaded, path=path, overwrite=overwrite, resume=resume, watcher=watcher)
     if as_json:
-        print_data(
-            json.dumps({"run": str(path), "repairs": trained.repairs, **trained.metrics}, indent=2) + "\n"
-        )
+        counts = {"repairs": trained.repairs, "failures": len(trained.lost)}
+        print_data(json.dumps({"run": str(path), **counts, **trained.metrics}, indent=2) + "\n")
     else:
         print_data(workflow.report(trained) + f"run folder: {path}\n")
     if require_skill is not None:
         workflow.check_skill(trained, require_skill)
+    if trained.lost:
+        raise typer.Exit(PARTLY_DONE)

@@ -46,6 +46,7 @@ DuplicatePolicy = Literal["error", "mean", "last", "sum"]
 FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"]
 InfinitePolicy = Literal["error", "mask"]
 NegativePolicy = Literal["keep", "error", "zero"]
+BadSeriesPolicy = Literal["fail", "skip", "baseline"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
 SHORT_FORMS = MappingProxyType({"bilstm": "lstm", "bigru": "gru"})
@@ -204,6 +205,11 @@ class DataConfig(_Section):
     )
     format: FormatConfig = Field(default_factory=FormatConfig, description="How values are written.")
     repair: RepairConfig = Field(default_factory=RepairConfig, description="What is done about defects.")
+    on_bad_series: BadSeriesPolicy = Field(
+        default="fail",
+        description="A series with an error, or too short to learn from: refuse the data (a short one is forecast by "
+        "what the others teach), `skip` leaves it out and lists it, `baseline` forecasts it by the seasonal naive.",
+    )
 
     @field_validator("path")
     @classmethod

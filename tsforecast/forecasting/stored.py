@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ from tsforecast.recurrent.network import Network
 from tsforecast.series.panel import Panel
 from tsforecast.series.timeaxis import TimeAxis
 
-__all__ = ["build_network", "from_storage", "tail_from_storage", "to_storage"]
+__all__ = ["build_network", "fallbacks_from_storage", "from_storage", "tail_from_storage", "to_storage"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 WEIGHTS = "weights."
@@ -40,12 +40,15 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
     )
 
 
-def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]:
+def to_storage(
+    model: FittedModel, tail: Panel, fallbacks: Sequence[Panel] = ()
+) -> tuple[dict[str, Any], Arrays]:
     """Values for ``model.json`` and arrays for ``model.safetensors``.
 
     Args:
         model: the fitted model.
         tail: the newest rows of each training series, so that the run can forecast without its source.
+        fallbacks: those of series the model does not forecast.
     """
     weights = {WEIGHTS + name: value.cpu().numpy() for name, value in model.network.state_dict().items()}
     arrays = {
@@ -68,7 +71,13 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
         "spread_windows": model.spread.n_windows,
         "axis": tail.axis.to_json(),
         "unique_ids": list(model.unique_ids),
+        "fallbacks": [
+            {"axis": panel.axis.to_json(), "unique_ids": list(panel.unique_ids)} for panel in fallbacks
+        ],
     }
+    for number, panel in enumerate(fallbacks):
+        for name in ("offsets", "starts", "y"):
+            arrays[f"fallback.{number}.{name}"] = getattr(panel, name)
     return values, weights | arrays
 
 
@@ -122,3 +131,21 @@ def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
         past=arrays["tail.past"],
         past_names=tuple(values["features"]["past"]),
     )
+
+
+def fallbacks_from_storage(values: Mapping[str, Any], arrays: Arrays) -> tuple[Panel, ...]:
+    """The newest rows of the series the model does not forecast."""
+    panels = []
+    for number, stored in enumerate(values.get("fallbacks", ())):
+        y = np.ascontiguousarray(arrays[f"fallback.{number}.y"])
+        panels.append(
+            Panel(
+                axis=TimeAxis.from_json(stored["axis"]),
+                unique_ids=tuple(stored["unique_ids"]),
+                offsets=arrays[f"fallback.{number}.offsets"],
+                starts=arrays[f"fallback.{number}.starts"],
+                y=y,
+                past=np.empty((len(y), 0)),
+            )
+        )
+    return tuple(panels)

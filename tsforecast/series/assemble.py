@@ -12,14 +12,14 @@ import pandas as pd
 from tsforecast.config.schema import DataConfig, RepairConfig
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
-from tsforecast.series.check import Finding, Rows, find
+from tsforecast.series.check import Finding, Rows, find, find_by_series
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of, place_of
 from tsforecast.series.repair import FILLS, MERGES
 from tsforecast.series.seasons import default_season_lengths
 from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex, axis_over, check_freq, infer_freq
 
-__all__ = ["freq_of_table", "panel_from_rows", "panel_from_table", "rows_of_table"]
+__all__ = ["freq_of_table", "on_axis", "panel_from_rows", "panel_from_table", "rows_of_table"]
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def panel_from_table(
     where = name_of(where or data.path)
     rows = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
-        raise DataError.of([_refusal(finding, data, where) for finding in findings])
+        raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
     for finding in find(rows, data.repair, "warning"):
         log.warning("%s", finding.text(where))
     return panel_from_rows(rows, data, where=where)
@@ -108,9 +108,22 @@ def panel_from_rows(rows: Rows, data: DataConfig, *, where: str) -> tuple[Panel,
     return panel, {kind: count for kind, count in counts.items() if count}
 
 
-def _refusal(finding: Finding, data: DataConfig, where: str) -> DataError:
+def _refusal(finding: Finding, rows: Rows, data: DataConfig, where: str) -> DataError:
     assert finding.file_row is not None, "an error has a row"
-    return DataError(finding.text(where, place_of(data, where, finding.file_row)), code=finding.code)
+    # Where one of them is enough to refuse the data, nobody asks for the others.
+    most = 0 if data.on_bad_series == "fail" else len(rows.unique_ids)
+    each, _ = find_by_series(rows, data.repair, "error", most=most, code=finding.code)
+    return DataError(
+        finding.text(where, place_of(data, where, finding.file_row)),
+        code=finding.code,
+        series={one.unique_id: one.problem for one in each},
+    )
+
+
+def on_axis(table: pd.DataFrame, axis: TimeAxis) -> BoolArray:
+    """Whether each row of a table lies on a step of an axis, ``(n_rows,)``."""
+    times = _times_of(table)
+    return axis.on_grid(times, axis.floor(times))
 
 
 def freq_of_table(table: pd.DataFrame) -> str:
@@ -147,7 +160,9 @@ def rows_of_table(table: pd.DataFrame, data: DataConfig, *, freq: str | None = N
     offsets = np.searchsorted(codes[order], np.arange(len(names) + 1))
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
         raise DataError(
-            f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.", code="V407"
+            f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.",
+            code="V407",
+            series={names[s]: "no value" for s in empty},
         )
     ds = _times_of(table)[order]
     try:
@@ -246,6 +261,10 @@ def _spread(rows: Rows, where: str) -> Grid:
             f"{where}: the gaps between {n_rows} rows come to {offsets[-1] - n_rows} steps of frequency "
             f"{rows.axis.freq!r}; expected few: correct the dates that are far from the others, or data.freq.",
             code="T309",
+            series={
+                rows.unique_ids[s]: "gaps longer than its data"
+                for s in np.flatnonzero(lengths > MAX_STEPS_PER_ROW * np.diff(rows.offsets))
+            },
         )
     place = rows.positions + np.repeat(offsets[:-1] - starts, np.diff(rows.offsets))
     values = np.full((offsets[-1], rows.values.shape[1]), np.nan)
@@ -286,7 +305,9 @@ def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:
     if (empty := np.flatnonzero(first >= grid.offsets[1:])).size:
         name = shown(rows.unique_ids[empty[0]])
         raise DataError(
-            f"{where}: series {name} has no row with a value in every column; remove the series.", code="V407"
+            f"{where}: series {name} has no row with a value in every column; remove the series.",
+            code="V407",
+            series={rows.unique_ids[s]: "no row with a value in every column" for s in empty},
         )
     keep = np.arange(len(complete)) >= np.repeat(first, np.diff(grid.offsets))
     if (unfilled := np.flatnonzero(keep & ~complete)).size:
@@ -296,6 +317,10 @@ def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:
             f"{where}: series {shown(rows.unique_ids[series])}: there is nothing to fill the value at "
             f"{rows.axis.timestamps(step)[0]} from; set another policy in data.repair.",
             code="V408",
+            series={
+                rows.unique_ids[s]: "nothing to fill a value from"
+                for s in np.unique(_series_of(unfilled, grid.offsets))
+            },
         )
     dropped = first - grid.offsets[:-1]
     return Grid(

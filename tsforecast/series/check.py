@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -179,9 +180,16 @@ def find(rows: Rows, repair: RepairConfig, severity: Severity = "error") -> list
 
 
 def find_by_series(
-    rows: Rows, repair: RepairConfig, severity: Severity, *, most: int
+    rows: Rows, repair: RepairConfig, severity: Severity, *, most: int, code: str | None = None
 ) -> tuple[list[Finding], dict[str, int]]:
     """As :func:`find`, with a finding of its own for each of the first ``most`` series.
+
+    Args:
+        rows: to look at.
+        repair: policies; what they mend is no finding.
+        severity: errors or warnings.
+        most: series told of each check.
+        code: of the one check that is looked at; None looks at all.
 
     Returns:
         The findings, and by code how many more series have one.
@@ -189,12 +197,14 @@ def find_by_series(
     findings: list[Finding] = []
     left_out = {}
     for check, defects in _failing(rows, repair, severity):
+        if code not in (None, check.code):
+            continue
         series = rows.series_of(defects.rows)
-        names = np.unique(series)
+        names, begins = np.unique(series, return_index=True)
         if len(names) > most:
             left_out[check.code] = len(names) - most
-        for one in names[:most]:
-            part = Defects(defects.rows[series == one], defects.say, defects.of_series)
+        for first, end in islice(pairwise([*begins, len(series)]), most):
+            part = Defects(defects.rows[first:end], defects.say, defects.of_series)
             findings.append(_finding(rows, check, part))
     return findings, left_out
 

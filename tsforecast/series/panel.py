@@ -103,7 +103,7 @@ class Panel:
         """The panel without the last ``steps`` rows of each series (all of a shorter one)."""
         return self._keep(np.zeros(self.n_series, np.int64), np.maximum(self.lengths - steps, 0))
 
-    def tail(self, steps: int) -> Panel:
+    def tail(self, steps: int | IntArray) -> Panel:
         """The panel with at most the last ``steps`` rows of each series."""
         first = np.maximum(self.lengths - steps, 0)
         return self._keep(first, self.lengths)

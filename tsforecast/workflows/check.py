@@ -120,6 +120,8 @@ def check(config: Config, source: pd.DataFrame | None = None) -> Report:
             entries += _of_lengths(panel, config, where)
         else:
             notes.append("lengths are looked at once the errors above are gone")
+            if (policy := config.data.on_bad_series) != "fail":
+                notes.append(f"with data.on_bad_series: {policy} the series without an error are trained on")
     except DataError as error:
         # Rows that cannot be read are missing for the frequency as well.
         entries += [_told(part, where) for part in error.parts if not (lost and part.code == "T305")]

@@ -13,7 +13,15 @@ from tsforecast.features.auto import least_history
 from tsforecast.series.panel import BoolArray, Panel
 from tsforecast.training.learn import features_of
 
-__all__ = ["LENGTH_CHECKS", "ShortSeries", "short_series"]
+__all__ = ["LENGTH_CHECKS", "UNTRAINED", "ShortSeries", "short_series"]
+
+UNTRAINED = "L505"
+# What becomes of a series that is too short, by ``data.on_bad_series``.
+CONSEQUENCES = {
+    "fail": "forecast by what the others teach",
+    "skip": "left out",
+    "baseline": "forecast by the seasonal naive",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ def _needed(config: Config) -> int:
 
 def _untrained(panel: Panel, config: Config) -> tuple[BoolArray, int, str, str]:
     needed = _needed(config)
-    words = "too few to learn from, so it is forecast by what the others teach"
+    words = f"too few to learn from, so it is {CONSEQUENCES[config.data.on_bad_series]}"
     return panel.lengths < needed, needed, words, "give longer series, or lower season_length"
 
 
@@ -98,5 +106,5 @@ def _padded(panel: Panel, config: Config) -> tuple[BoolArray, int, str, str]:
 # Code -> which series are short, how many rows would do, what to say and what to do.
 LENGTH_CHECKS: dict[str, Callable[[Panel, Config], tuple[BoolArray, int, str, str]]] = {
     "L504": _padded,
-    "L505": _untrained,
+    UNTRAINED: _untrained,
 }

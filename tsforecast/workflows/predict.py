@@ -14,25 +14,31 @@ import pandas as pd
 
 from tsforecast.config.schema import Config, DataConfig
 from tsforecast.errors import ConfigError, DataError, RunError
+from tsforecast.features.auto import least_history
 from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
-from tsforecast.forecasting.stored import from_storage, tail_from_storage
+from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, tail_from_storage
 from tsforecast.runs import open_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
-from tsforecast.series.assemble import freq_of_table, panel_from_table
+from tsforecast.series.assemble import freq_of_table
+from tsforecast.series.isolate import Failure, Isolated, isolated_panel
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import read_table
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
+from tsforecast.workflows.fallback import failures_csv, tell_failures, with_fallbacks
 
 __all__ = [
     "LoadedRun",
+    "Prediction",
     "check_out",
     "csv_text",
     "draw",
     "load_run",
     "parse_quantiles",
     "predict",
+    "predict_all",
     "with_input_names",
+    "write_failures",
     "write_forecast",
 ]
 
@@ -53,12 +59,34 @@ class LoadedRun:
         config: as resolved in training.
         model: on its device.
         tail: the newest rows of the series it was trained on.
+        fallbacks: those of series that the seasonal naive forecasts.
     """
 
     path: Path
     config: Config
     model: FittedModel
     tail: Panel
+    fallbacks: tuple[Panel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Forecasts, and what they start from.
+
+    Attributes:
+        frame: the forecast table.
+        panel: the series the network forecast.
+        failures: the others.
+    """
+
+    frame: pd.DataFrame
+    panel: Panel
+    failures: tuple[Failure, ...]
+
+    @property
+    def lost(self) -> tuple[Failure, ...]:
+        """The series that nothing forecast."""
+        return tuple(failure for failure in self.failures if not failure.forecast)
 
 
 def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
@@ -81,6 +109,7 @@ def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
         config=stored.config,
         model=model,
         tail=tail_from_storage(stored.model, stored.arrays),
+        fallbacks=fallbacks_from_storage(stored.model, stored.arrays),
     )
 
 
@@ -92,7 +121,20 @@ def predict(
     as_of: str | None = None,
     quantile_levels: Sequence[float] | None = None,
 ) -> tuple[pd.DataFrame, Panel]:
-    """Forecasts from the end of each series, and the panel they start from.
+    """As :func:`predict_all`, without what failed: the forecast table and the panel it starts from."""
+    made = predict_all(run, source, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels)
+    return made.frame, made.panel
+
+
+def predict_all(
+    run: LoadedRun,
+    source: str | Path | pd.DataFrame | None = None,
+    *,
+    horizon: int | None = None,
+    as_of: str | None = None,
+    quantile_levels: Sequence[float] | None = None,
+) -> Prediction:
+    """Forecasts from the end of each series, and the series that could not be forecast.
 
     Args:
         run: the loaded run.
@@ -106,22 +148,39 @@ def predict(
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency than the run.
     """
-    panel = run.tail if source is None else _read(run, source)
+    read = Isolated(run.tail, {}, fallbacks=run.fallbacks) if source is None else _read(run, source)
+    panel, fallbacks = read.panel, read.fallbacks
     if as_of is not None:
         panel = _known_at(panel, as_of, kept=source is None)
+        fallbacks = tuple(filter(None, (_begun(one, as_of) for one in fallbacks)))
+    tell_failures(read.failures)
     _warn_of_short_series(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
     steps = run.config.horizon if horizon is None else horizon
     if not 1 <= steps <= MAX_HORIZON:
         raise ConfigError(f"horizon: {steps!r} is not a whole number from 1 to {MAX_HORIZON}.")
-    frame = forecast_frame(run.model, panel, panel.last_cutoffs, steps, quantile_levels=levels)
+    frame = with_fallbacks(
+        forecast_frame(run.model, panel, panel.last_cutoffs, steps, quantile_levels=levels),
+        fallbacks,
+        horizon=steps,
+        season_length=run.model.features.season_length,
+        quantile_levels=levels,
+        non_negative=run.model.non_negative,
+    )
     log.info("%d series forecast %d steps ahead, to %s", panel.n_series, steps, frame["ds"].max())
     if steps > run.config.horizon:
         log.info(
             "the run was trained to forecast %d steps: beyond them the intervals are extrapolated",
             run.config.horizon,
         )
-    return frame, panel
+    return Prediction(frame, panel, read.failures)
+
+
+def _begun(panel: Panel, as_of: str) -> Panel | None:
+    """The series for the fallback that have a row up to a moment."""
+    known = panel.until(_position_of(panel.axis, as_of))
+    filled = np.flatnonzero(known.lengths > 0)
+    return known.select(filled) if len(filled) else None
 
 
 def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
@@ -196,17 +255,18 @@ def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     return frame.rename(columns=names)
 
 
-def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
+def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
     where = str(source) if isinstance(source, (str, Path)) else "data"
     table = read_table(run.config.data, source=source)
     freq = run.tail.axis.freq
     try:
-        panel, repairs = panel_from_table(table, run.config.data, freq=freq, where=where)
+        read = isolated_panel(table, run.config.data, freq=freq, where=where)
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
-    panel = _in_zone(panel, run.tail.axis.timezone, where=where)
-    for name, count in repairs.items():
+    panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
+    fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
+    for name, count in read.repairs.items():
         if count:
             log.warning("%s: %d %s repaired", where, count, name)
     unseen = sorted(set(panel.unique_ids) - set(run.model.unique_ids))
@@ -217,7 +277,19 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
             len(unseen),
             _listed(unseen),
         )
-    return panel
+    return _short_apart(run, replace(read, panel=panel, fallbacks=fallbacks))
+
+
+def _short_apart(run: LoadedRun, read: Isolated) -> Isolated:
+    """Without series that are shorter than what the network was trained on, where the config says so."""
+    features = run.model.features
+    least = least_history(features.lookback, [features.season_length])
+    short = {
+        name: f"{count} rows are too few to forecast from"
+        for name, count in zip(read.panel.unique_ids, read.panel.lengths.tolist(), strict=True)
+        if count < least
+    }
+    return read.without(short, code="L505", policy=run.config.data.on_bad_series)
 
 
 def _in_zone(panel: Panel, timezone: str | None, *, where: str) -> Panel:
@@ -309,6 +381,19 @@ def write_forecast(path: Path, frame: pd.DataFrame, axis: TimeAxis) -> None:
         write_bytes(path, frame.to_parquet(None, index=False))
     else:
         write_text(path, csv_text(frame, axis))
+
+
+def write_failures(out: Path, failures: Sequence[Failure]) -> Path:
+    """Lists the series that failed beside the forecast, as ``forecast.failures.csv``, and returns the path.
+
+    Where none failed, the list of an earlier forecast is removed: it would be taken for this one's.
+    """
+    path = out.with_name(f"{out.stem}.failures.csv")
+    if failures:
+        write_text(path, failures_csv(failures))
+    else:
+        path.unlink(missing_ok=True)
+    return path
 
 
 def csv_text(frame: pd.DataFrame, axis: TimeAxis) -> str:

@@ -25,7 +25,7 @@ from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
-from tsforecast.series.assemble import panel_from_table
+from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel
 from tsforecast.series.panel import Cutoffs, Panel, data_hash
 from tsforecast.series.read import read_table
 from tsforecast.storage.atomic import write_text
@@ -33,7 +33,8 @@ from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import learn, learn_all
 from tsforecast.training.state import Fit
-from tsforecast.workflows.lengths import short_series
+from tsforecast.workflows.fallback import failures_csv, newest_rows, tell_failures, with_fallbacks
+from tsforecast.workflows.lengths import UNTRAINED, short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
@@ -42,14 +43,18 @@ __all__ = [
     "Trained",
     "check_skill",
     "model_name",
+    "read_data",
     "read_panel",
     "refuse_long_horizon",
     "report",
+    "resolve_and_part",
     "score_test",
     "train",
 ]
 
 log = logging.getLogger(__name__)
+
+FAILURES = "failures.csv"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,8 @@ class Trained:
         scores: on the test part, or None where nothing was held back for it.
         forecast: from the end of each series.
         repairs: how much was repaired, by kind.
+        fallbacks: series that the seasonal naive forecasts.
+        failures: those, and the series that are left out.
     """
 
     path: Path
@@ -75,6 +82,13 @@ class Trained:
     scores: Scores | None
     forecast: pd.DataFrame
     repairs: dict[str, int]
+    fallbacks: tuple[Panel, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def lost(self) -> tuple[Failure, ...]:
+        """The series that nothing forecasts."""
+        return tuple(failure for failure in self.failures if not failure.forecast)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -122,13 +136,15 @@ def train(
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
 
-    panel, repairs = read_panel(config, source)
-    config = resolve(config, panel)
+    read = read_data(config, source)
+    config, read = resolve_and_part(config, read)
+    panel, repairs = read.panel, read.repairs
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
     for warning in short_series(panel, config):
         log.warning("%s: %s", config.data.path if source is None else "data frame", warning.text)
+    tell_failures(read.failures)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -152,6 +168,16 @@ def train(
         raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
 
     levels = config.forecast.quantile_levels
+    # As stored, so that the run forecasts them alike later.
+    fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
+    frame = with_fallbacks(
+        forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+        fallbacks,
+        horizon=config.horizon,
+        season_length=model.features.season_length,
+        quantile_levels=levels,
+        non_negative=model.non_negative,
+    )
     trained = Trained(
         path=path,
         config=learned.config,
@@ -159,8 +185,10 @@ def train(
         fit=learned.fit,
         panel=panel,
         scores=test.scores if test else None,
-        forecast=forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+        forecast=frame,
         repairs=repairs,
+        fallbacks=fallbacks,
+        failures=read.failures,
     )
     with new_run(path, overwrite=overwrite or resume) as folder:
         _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": repairs})
@@ -170,21 +198,55 @@ def train(
 
 
 def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Panel, dict[str, int]]:
-    """The data a config names, and how many rows were repaired, by policy.
+    """The good series of the data a config names, and how many rows were repaired, by policy.
+
+    Raises:
+        DataError: the data cannot be used as it is, or is shorter than the horizon.
+    """
+    read = read_data(config, source)
+    return read.panel, read.repairs
+
+
+def read_data(config: Config, source: pd.DataFrame | None = None) -> Isolated:
+    """The data a config names, bad series set apart as its ``data.on_bad_series`` says.
 
     Raises:
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
     table = read_table(config.data, source=source)
     where = config.data.path if source is None else "data frame"
-    panel, repairs = panel_from_table(table, config.data, where=where)
-    refuse_long_horizon(config, panel, where)
-    return panel, repairs
+    read = isolated_panel(table, config.data, where=where)
+    refuse_long_horizon(config, read.panel, where)
+    return read
+
+
+def resolve_and_part(config: Config, read: Isolated) -> tuple[Config, Isolated]:
+    """The config with every ``auto`` written out, and the data without what is too short to learn from.
+
+    With ``data.on_bad_series: fail`` a short series stays: it is forecast by what the others teach.
+    """
+    resolved = resolve(config, read.panel)
+    short = {
+        name: f"{count} rows are too few to learn from"
+        for found in short_series(read.panel, resolved)
+        if found.code == UNTRAINED
+        for name, count in zip(found.unique_ids, found.n_rows, strict=True)
+    }
+    parted = read.without(short, code=UNTRAINED, policy=config.data.on_bad_series)
+    return (resolved if parted is read else resolve(config, parted.panel)), parted
 
 
 def report(trained: Trained) -> str:
     """The scores as a table with a sentence, and what was repaired, for people."""
-    return _repairs_text(trained) + _scores_or_why_not(trained)
+    return _repairs_text(trained) + _failures_text(trained) + _scores_or_why_not(trained)
+
+
+def _failures_text(trained: Trained) -> str:
+    """A line about the series the network has nothing to do with, or nothing."""
+    lost = len(trained.lost)
+    parts = [(lost, "left out"), (len(trained.failures) - lost, f"forecast by {FALLBACK}")]
+    text = ", ".join(f"{count} series {done}" for count, done in parts if count)
+    return f"Not learned from: {text}; {FAILURES} lists them\n" if text else ""
 
 
 def _repairs_text(trained: Trained) -> str:
@@ -314,7 +376,8 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     """The files of the run folder; the manifest comes after them."""
     config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
-    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history + config.horizon))
+    history = trained.model.features.history + config.horizon
+    values, arrays = to_storage(trained.model, panel.tail(history), trained.fallbacks)
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
@@ -329,6 +392,8 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     write_text(folder / "metrics.json", json.dumps(trained.metrics, indent=2) + "\n")
     write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in done.history))
     write_text(folder / "forecast.csv", csv_text(trained.forecast, panel.axis))
+    if trained.failures:
+        write_text(folder / FAILURES, failures_csv(trained.failures))
     if scores:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
 

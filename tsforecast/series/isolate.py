@@ -1,0 +1,161 @@
+"""One bad series does not stop the others: it is left out and listed, or kept for a forecast by the fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from tsforecast.config.schema import CovariatesConfig, DataConfig, RepairConfig
+from tsforecast.errors import DataError
+from tsforecast.series.assemble import on_axis, panel_from_rows, panel_from_table, rows_of_table
+from tsforecast.series.panel import Panel
+from tsforecast.series.read import name_of
+
+Built = TypeVar("Built")
+
+__all__ = ["FALLBACK", "Failure", "Isolated", "isolated_panel"]
+
+FALLBACK = "seasonal_naive"
+# What the fallback is given: nothing is made up, and no value is lost that can be told.
+SALVAGE = RepairConfig(duplicates="last", gaps="mask", missing="mask", infinite="mask", negative="keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A series that the network neither learns from nor forecasts.
+
+    Attributes:
+        unique_id: its name.
+        code: of what is wrong, as in docs/checks.md.
+        reason: in words.
+        forecast: name of what forecasts it instead; empty where nothing does.
+    """
+
+    unique_id: str
+    code: str
+    reason: str
+    forecast: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Isolated:
+    """The good series, and what becomes of the others.
+
+    Attributes:
+        panel: the good series.
+        repairs: how much was repaired in them, by kind.
+        fallbacks: series for the fallback; all of them have a known value.
+        failures: every series that is not in ``panel``.
+    """
+
+    panel: Panel
+    repairs: dict[str, int]
+    fallbacks: tuple[Panel, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def lost(self) -> tuple[Failure, ...]:
+        """The series that nothing forecasts."""
+        return tuple(failure for failure in self.failures if not failure.forecast)
+
+    def without(self, reasons: Mapping[str, str], *, code: str, policy: str) -> Isolated:
+        """With some more series set apart, unless none would be left.
+
+        Args:
+            reasons: by name of the series.
+            code: of what is wrong with them.
+            policy: ``data.on_bad_series``.
+        """
+        is_bad = np.array([name in reasons for name in self.panel.unique_ids], dtype=np.bool_)
+        if policy == "fail" or not is_bad.any() or is_bad.all():
+            return self
+        apart = self.panel.select(np.flatnonzero(is_bad))
+        forecast = FALLBACK if policy == "baseline" else ""
+        failures = [Failure(name, code, reasons[name], forecast) for name in apart.unique_ids]
+        return replace(
+            self,
+            panel=self.panel.select(np.flatnonzero(~is_bad)),
+            fallbacks=(*self.fallbacks, apart) if forecast else self.fallbacks,
+            failures=(*self.failures, *failures),
+        )
+
+
+def isolated_panel(
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = ""
+) -> Isolated:
+    """The Panel of the series without an error; the others as ``data.on_bad_series`` says.
+
+    Args:
+        table: as ``read_table`` gives it.
+        data: columns, frequency, repair policies and what is done about bad series.
+        freq: instead of ``data.freq``.
+        where: the file the table was read from, for messages; ``data.path`` where empty.
+
+    Raises:
+        DataError: something is wrong that is not about single series, or about all of them; with ``fail`` about
+            any of them.
+    """
+    (panel, repairs), failures = _apart(
+        table, data, lambda part: panel_from_table(part, data, freq=freq, where=where)
+    )
+    if not failures or data.on_bad_series == "skip":
+        return Isolated(panel, repairs, failures=tuple(failures.values()))
+    fallback, still = _salvaged(table[table["unique_id"].isin(list(failures))], data, panel, where=where)
+    kept = set(fallback.unique_ids) if fallback else set()
+    return Isolated(
+        panel,
+        repairs,
+        fallbacks=(fallback,) if fallback else (),
+        failures=tuple(
+            replace(failure, forecast=FALLBACK) if name in kept else still.get(name, failure)
+            for name, failure in failures.items()
+        ),
+    )
+
+
+def _apart(
+    table: pd.DataFrame, data: DataConfig, build: Callable[[pd.DataFrame], Built]
+) -> tuple[Built, dict[str, Failure]]:
+    """What is built from the series that let themselves be built from, and the others."""
+    failures: dict[str, Failure] = {}
+    while True:
+        try:
+            return build(table), failures
+        except DataError as error:
+            bad = {
+                name: Failure(name, part.code or "", reason)
+                for part in reversed(error.parts)
+                for name, reason in part.series.items()
+            }
+            left = table[~table["unique_id"].isin(list(bad))]
+            if data.on_bad_series == "fail" or not bad or left.empty:
+                raise
+            failures |= bad
+            table = left
+
+
+def _salvaged(
+    table: pd.DataFrame, data: DataConfig, panel: Panel, *, where: str
+) -> tuple[Panel | None, dict[str, Failure]]:
+    """What can be told of bad series, without their covariates, and those of which nothing can."""
+    plain = data.model_copy(update={"repair": SALVAGE, "covariates": CovariatesConfig()})
+    name = name_of(where or data.path)
+
+    def build(part: pd.DataFrame) -> Panel:
+        rows = rows_of_table(part, plain, freq=panel.axis.freq, where=name)
+        return panel_from_rows(rows, plain, where=name)[0]
+
+    table = table[on_axis(table, panel.axis)]
+    try:
+        return _apart(table, data, build)
+    except DataError as error:
+        nothing = {
+            unique_id: Failure(unique_id, part.code or "", reason)
+            for part in error.parts
+            for unique_id, reason in part.series.items()
+        }
+        return None, nothing
