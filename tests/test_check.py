@@ -240,3 +240,11 @@ def test_series_that_end_long_after_or_before_the_others_are_named() -> None:
 def test_two_series_that_end_apart_are_no_finding() -> None:
     table = rows(years(8), years(3, last=2030), freq="YS-JAN")
     assert warned(replace(table, values=np.arange(len(table.ds), dtype=float)[:, None])) == []
+
+
+def test_what_comes_next_is_looked_for_in_each_series_alone() -> None:
+    ahead = [*TARGET[1:], 1.0]
+    one = [[y, x] for y, x in zip(TARGET, ahead, strict=True)]
+    table = series(one, one, columns=("y", "x"))  # type: ignore[arg-type]
+    (finding,) = find(table, RepairConfig(), "warning")
+    assert (finding.code, finding.n_series) == ("V411", 2)

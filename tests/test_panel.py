@@ -71,3 +71,7 @@ def test_the_hash_tells_panels_apart(panel: Panel) -> None:
     assert data_hash(panel) == data_hash(panel.select([0, 1, 2]))
     assert data_hash(panel) != data_hash(replace(panel, y=panel.y + 1e-12))
     assert data_hash(panel) != data_hash(replace(panel, unique_ids=("s0", "s1", "x")))
+
+
+def test_the_newest_known_value_is_never_one_of_another_series() -> None:
+    assert panel_of([9, 9, np.nan], [np.nan, 5, np.nan]).newest_known.tolist() == [0, 1, 1, 3, 4, 4]

@@ -72,3 +72,9 @@ def test_integer_time_without_a_clear_season_has_none(y: np.ndarray) -> None:
 
 def test_a_panel_without_series_has_no_season() -> None:
     assert season_lengths_of(panel_of([1.0, 2.0]).select([])) == [1]
+
+
+def test_masked_values_do_not_hide_a_season_of_integer_time() -> None:
+    y = seasonal_series(240, season_length=12)
+    y[[5, 30, 31, 100]] = np.nan
+    assert season_lengths_of(panel_of(y))[0] == 12

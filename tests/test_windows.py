@@ -79,6 +79,8 @@ def test_a_masked_target_does_not_count_and_padding_stays_zero() -> None:
     y[19] = np.nan
     batch = reader(panel_of(y), features()).read(cutoff(0, 17), horizon=2)
     assert batch.target_observed.tolist() == [[1, 0]]
+    past_the_end = reader(panel_of(y), features()).read(cutoff(0, 18), horizon=2)
+    assert past_the_end.target.tolist() == [[18, 0]]
     assert reader(panel_of(y), features()).read(cutoff(0, 1), horizon=1).values.tolist() == [
         [0, 0, 0, 0, 0, 1]
     ]
