@@ -173,6 +173,12 @@ def test_each_series_with_a_defect_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_empty_columns_of_a_wide_file_do_not_hide_what_is_wrong_in_others(tmp_path: Path) -> None:
+    csv = "ds,a,b,c\n" + "".join(f"2024-01-0{d},{d},,{'inf' if d == 4 else d}\n" for d in range(1, 8))
+    report = checked(tmp_path, csv, "data: {path: data.csv, time: ds, target: [a, b, c]}\nhorizon: 1\n")
+    assert [(entry.code, entry.series) for entry in report.entries] == [("V407", "b"), ("V404", "c")]
+
+
 def test_a_finding_says_all_that_the_issue_asks_for(tmp_path: Path) -> None:
     (entry,) = checked(tmp_path, "ds,y\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n2024-01-05,4\n").entries
     assert (entry.code, entry.severity, entry.series, entry.line) == ("T308", "error", "y", 4)

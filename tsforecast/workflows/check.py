@@ -113,7 +113,7 @@ def check(config: Config, source: pd.DataFrame | None = None) -> Report:
     if table is None:
         return Report(where, 0, 0, tuple(entries), tuple(notes))
     try:
-        rows = rows_of_table(table, config.data, where=where)
+        rows = _rows(table, config, where, entries)
         entries += _of_rows(rows, config, where, notes, lost=lost, unread=unread)
         if not any(entry.severity == "error" for entry in entries):
             panel, _ = panel_from_rows(rows, config.data, where=where)
@@ -124,7 +124,9 @@ def check(config: Config, source: pd.DataFrame | None = None) -> Report:
                 notes.append(f"with data.on_bad_series: {policy} the series without an error are trained on")
     except DataError as error:
         # Rows that cannot be read are missing for the frequency as well.
-        entries += [_told(part, where) for part in error.parts if not (lost and part.code == "T305")]
+        for part in error.parts:
+            if not (lost and part.code == "T305"):
+                entries += _told_by_series(part, where)
     entries.sort(key=lambda entry: entry.severity)
     return Report(where, table["unique_id"].nunique(), len(table), tuple(entries), tuple(notes))
 
@@ -186,6 +188,25 @@ def _table(
 def _is_csv(path: str) -> bool:
     """Whether a path leads to one CSV file, which can be read once more."""
     return path != STDIN and not path.endswith(".parquet") and Path(path).is_file()
+
+
+def _rows(table: pd.DataFrame, config: Config, where: str, entries: list[Entry]) -> Rows:
+    """The rows of a table; columns of a wide file that are empty are told and left out."""
+    try:
+        return rows_of_table(table, config.data, where=where)
+    except DataError as error:
+        left = table[~table["unique_id"].isin(list(error.series))]
+        if not error.series or left.empty:
+            raise
+        entries += _told_by_series(error, where)
+        return rows_of_table(left, config.data, where=where)
+
+
+def _told_by_series(error: DataError, where: str) -> list[Entry]:
+    """What a message says, once for each series it is about."""
+    told = _told(error, where)
+    each = [replace(told, series=name, found=reason) for name, reason in error.series.items()]
+    return each[:MOST_SERIES] or [told]
 
 
 def _told(error: DataError, where: str) -> Entry:
