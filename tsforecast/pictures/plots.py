@@ -172,7 +172,7 @@ def _draw_series(axes: Axes, picture: SeriesPicture, *, max_ticks: int) -> None:
     axes.plot(axis_times(ds), y, marker=_marker(len(y)), label="history", **look)
 
     # Drawn from the last known value on, so that a forecast of one step is seen as well.
-    last = y[-1:] if np.isfinite(y[-1:]).all() else np.asarray(frame["y_hat"])[:1]
+    last = y[-1:]
     times = np.concatenate([axis_times(ds)[-1:], axis_times(pd.Index(frame["ds"]))])
     bands = _quantile_pairs(frame)
     for (low, high), color in zip(bands, chain(BANDS, repeat(BANDS[-1])), strict=False):
