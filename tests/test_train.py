@@ -244,3 +244,12 @@ def test_a_stopped_reservoir_leaves_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(StoppedError, match="Nothing is kept of it; train again"):
         train(config(model={"cell": "esn"}), path=tmp_path / "run", source=FRAME, watcher=watcher)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_final_fit_of_a_reservoir_corrects_the_naive_base_again(tmp_path: Path) -> None:
+    """With a very strong ridge nothing is corrected, however often it is fitted."""
+    model = {"cell": "esn", "ridge": 1e12, "hidden_size": 10}
+    trained = train(config(model=model), path=tmp_path / "run", source=FRAME)
+    base = trained.model.network.base.detach()
+    assert base.max().item() == pytest.approx(1.0, abs=1e-6)
+    assert base.sum().item() == pytest.approx(1.0, abs=1e-6)

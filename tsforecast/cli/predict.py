@@ -69,7 +69,7 @@ def predict(
     from tsforecast.workflows import predict as workflow
 
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
-    workflow.check_out(run, data, out=None if out == "-" else Path(out), plots=plot)
+    workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
     frame, panel = workflow.predict(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
     if plot is not None:

@@ -72,6 +72,7 @@ Updates = Annotated[int, Field(ge=1, le=10_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Gain = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -264,12 +265,12 @@ class ModelConfig(_Section):
         default="auto",
         description="Earlier target values read beside the newest, in steps back from the step to forecast.",
     )
-    output_activation: Literal["tanh", "identity"] = Field(
+    output_activation: Literal["tanh", "identity"] | None = Field(
         default="tanh",
         title="output activation",
         description="`lstm`: what the cell state passes on its way out.",
     )
-    reset: Literal["after", "before"] = Field(
+    reset: Literal["after", "before"] | None = Field(
         default="after",
         title="reset",
         description="`gru`: the reset gate acts after the recurrent weights (torch, cuDNN) or before (the paper).",
@@ -279,11 +280,11 @@ class ModelConfig(_Section):
         description="`leaky_rnn`, `esn`: share of its state a unit replaces per step, a number for all units or "
         "`learned`, one per unit; `auto`: learned, and 0.3 for `esn`.",
     )
-    spectral_radius: Positive = Field(
+    spectral_radius: Gain | None = Field(
         default=0.9, description="`esn`: largest absolute eigenvalue of the recurrent weights."
     )
-    input_scale: Positive = Field(
-        default=0.5, description="`esn`: input weights and biases lie between this and its negative."
+    input_scale: Gain | None = Field(
+        default=0.1, description="`esn`: input weights and biases lie between this and its negative."
     )
     ridge: Auto | Positive | None = Field(
         default="auto",

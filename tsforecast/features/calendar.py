@@ -12,7 +12,7 @@ from tsforecast.config.schema import CalendarFeature
 from tsforecast.series.panel import Panel
 from tsforecast.series.timeaxis import TimeAxis
 
-__all__ = ["CALENDAR_FEATURES", "CalendarTable", "calendar_features", "choose_calendar"]
+__all__ = ["CALENDAR_FEATURES", "CalendarTable", "calendar_features", "choose_calendar", "shows_season"]
 
 # A cycle of the calendar must be seen at least this often before the network may lean on it.
 MIN_CYCLES = 2.0
@@ -77,6 +77,14 @@ def choose_calendar(panel: Panel) -> list[CalendarFeature]:
     if step > 27:
         names = ("month_of_year",)
     return [name for name in names if 2 * step <= CALENDAR_FEATURES[name][1] <= span / MIN_CYCLES]
+
+
+def shows_season(axis: TimeAxis, names: Sequence[str], season_length: int) -> bool:
+    """Whether one of the calendar features runs through its cycle in about a season."""
+    if axis.is_integer:
+        return False
+    days = season_length * _days_per_step(axis)
+    return any(abs(CALENDAR_FEATURES[name][1] - days) < 0.05 * days for name in names)
 
 
 def _days_per_step(axis: TimeAxis) -> float:

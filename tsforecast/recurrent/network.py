@@ -53,9 +53,14 @@ class Network(nn.Module):
             self.cell, input_size, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
         )
         self.head = PointHead(hidden_size * (2 if bidirectional else 1))
-        self.base = nn.Parameter(torch.zeros(n_values))
-        with torch.no_grad():
-            self.base[base] = 1.0
+        self.base = nn.Parameter(torch.empty(n_values))
+        self.reset_base(base)
+
+    @torch.no_grad()
+    def reset_base(self, base: int) -> None:
+        """Makes one of the shown values the forecast that the head corrects."""
+        self.base.zero_()
+        self.base[base] = 1.0
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Forecasts of the step after each step read, and the state to go on with; for causal networks.
@@ -75,12 +80,16 @@ class Network(nn.Module):
 
         The backward direction ends at the start of the window, so its last state stands there.
         """
+        return self._corrected(x[:, -1:], self.seen_by_head(x)).squeeze(1)
+
+    def seen_by_head(self, x: Tensor) -> Tensor:
+        """The last state of each direction, ``(batch, 1, directions * hidden)``, which the step after is made from."""
+        hidden: Tensor
         hidden, _ = self.recurrence(x)  # (batch, time, directions * hidden)
-        last = hidden[:, -1:]
-        if self.bidirectional:
-            forward, backward = hidden.chunk(2, dim=2)
-            last = torch.cat([forward[:, -1:], backward[:, :1]], dim=2)
-        return self._corrected(x[:, -1:], last).squeeze(1)
+        if not self.bidirectional:
+            return hidden[:, -1:]
+        forward, backward = hidden.chunk(2, dim=2)
+        return torch.cat([forward[:, -1:], backward[:, :1]], dim=2)
 
     def _corrected(self, x: Tensor, hidden: Tensor) -> Tensor:
         correction: Tensor = self.head(hidden)

@@ -41,6 +41,8 @@ VALIDATIONS = 25
 MAX_WINDOWS = 2000
 # Validation windows overlap until there are about this many.
 ENOUGH_WINDOWS = 60
+# Steps by which the time of a training is estimated.
+TIMED_STEPS = 10
 # The final fit goes on from the best weights for this share of their steps, at this share of the learning rate.
 FINAL_STEPS = 0.25
 FINAL_RATE = 0.3
@@ -55,12 +57,14 @@ class Learned:
         plan: of its training.
         fit: how that went.
         config: as given, with what the fit itself chose (a reservoir's ridge strength).
+        base: the shown value that the untrained network returns.
     """
 
     model: FittedModel
     plan: Plan
     fit: Fit
     config: Config
+    base: int
 
 
 def learn(
@@ -117,21 +121,25 @@ def learn(
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
     )
-    return Learned(model=model, plan=plan, fit=done, config=config)
+    return Learned(model=model, plan=plan, fit=done, config=config, base=ground.base)
 
 
 def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:
-    """CPU seconds of one training step and of one validation, from a few trials; zeros for a reservoir."""
+    """CPU seconds of one training step and of one validation, from a few of each; no steps for a reservoir."""
     ground = _ground(panel, config, device=device)
-    network, plan = ground.network, ground.plan
-    if network.cell.reservoir:
-        return 0.0, 0.0
-    sampler = Sampler(ground.reader, ground.windows, plan)
-    of_step = seconds_per_step(network, ground.features, sampler, plan, clock=time.process_time)
-    network.eval()
-    started = time.process_time()
+    network, plan = ground.network.eval(), replace(ground.plan, steps=TIMED_STEPS)
+    ground.validation.score(network)  # the first of everything takes longer
+    of_validation = -time.process_time()
     ground.validation.score(network)
-    return of_step, time.process_time() - started
+    of_validation += time.process_time()
+    if network.cell.reservoir:
+        return 0.0, of_validation
+    sampler = Sampler(ground.reader, ground.windows, plan)
+    fit(network, ground.features, sampler, plan, validate=None)
+    of_steps = -time.process_time()
+    fit(network, ground.features, sampler, plan, validate=None)
+    of_steps += time.process_time()
+    return of_steps / TIMED_STEPS, of_validation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +147,7 @@ class _Ground:
     """What a training starts from: an untrained network, and windows before the validation part."""
 
     network: Network
+    base: int
     features: Features
     plan: Plan
     known: Panel
@@ -156,11 +165,13 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     )
     scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
     seed_everything(plan.seed)
-    network = build_network(config.model, features, base=_best_base(known, features, plan))
+    base = _best_base(known, features, plan)
+    network = build_network(config.model, features, base=base)
     if network.cell.reservoir:
         _draw_reservoir(network, config.model, seed=plan.seed)
     return _Ground(
         network=network.to(device),
+        base=base,
         features=features,
         plan=plan,
         known=known,
@@ -188,6 +199,7 @@ def learn_all(
     )
     reader = WindowReader(panel, features, scales, horizon=learned.plan.horizon, device=device)
     if model.network.cell.reservoir:
+        model.network.reset_base(learned.base)
         _fit_reservoir(model.network, reader, windows, learned.plan, learned.config, None, watcher=watcher)
         return model
     steps = round(FINAL_STEPS * learned.fit.best_step)
@@ -209,8 +221,8 @@ def _draw_reservoir(network: Network, settings: ModelConfig, *, seed: int) -> No
     assert isinstance(network.recurrence, Stepwise)
     draw_reservoir(
         network.recurrence,
-        spectral_radius=settings.spectral_radius,
-        input_scale=settings.input_scale,
+        spectral_radius=cast(float, settings.spectral_radius),
+        input_scale=cast(float, settings.input_scale),
         seed=seed,
     )
 

@@ -16,7 +16,7 @@ from tsforecast.config.schema import Config, DataConfig
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
 from tsforecast.forecasting.stored import from_storage, tail_from_storage
-from tsforecast.runs import open_run
+from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, panel_from_table
 from tsforecast.series.panel import Panel
@@ -272,22 +272,16 @@ def _checked(levels: Sequence[float]) -> list[float]:
     return sorted(levels)
 
 
-def check_out(run: Path, data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
+def check_out(data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
     """Refuses before any work what would damage the run or the input.
 
     Raises:
-        ConfigError: an output lies in the run folder (but for ``derived/``), is the input itself, or is of a kind
+        ConfigError: an output lies in a run folder (but for ``derived/``), is the input itself, or is of a kind
             that is not written.
     """
-    folder = run.resolve()
     for option, path in (("--out", out), ("--plot", plots)):
-        if path is None or not path.resolve().is_relative_to(folder):
-            continue
-        if not path.resolve().is_relative_to(folder / "derived"):
-            raise ConfigError(
-                f"{option}: {str(path)!r} lies in the run folder, whose files are sealed; "
-                f"write elsewhere, or below {str(run / 'derived')!r}."
-            )
+        if path is not None:
+            refuse_inside_run(option, path)
     if out is None:
         return
     if data is not None and str(data) != "-" and out.resolve() == Path(data).resolve():
