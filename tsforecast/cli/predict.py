@@ -36,6 +36,14 @@ def predict(
             help="New rows, in the same columns as in training; `-` reads stdin.", show_default="kept rows"
         ),
     ] = None,
+    future: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Future covariates over the horizon, in the same columns.",
+            show_default=False,
+        ),
+    ] = None,
     horizon: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=10_000, help="Steps to forecast.  [default: as trained]"),
@@ -71,7 +79,9 @@ def predict(
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
     workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
-    frame, panel = workflow.predict(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
+    frame, panel = workflow.predict(
+        loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels, future=future
+    )
     if plot is not None:
         workflow.draw(plot, loaded, panel, frame)
     if names is Names.INPUT:

@@ -85,14 +85,38 @@ class _Section(BaseModel):
 class CovariatesConfig(_Section):
     """Further columns the model reads."""
 
+    static: list[Text] = Field(
+        default=[], description="Columns that are one value for all rows of a series, such as a region."
+    )
     past: list[Text] = Field(
-        default=[], description="Numeric columns known up to the cutoff only, read beside the target."
+        default=[], description="Columns known up to the cutoff only, read beside the target."
+    )
+    future: list[Text] = Field(
+        default=[],
+        description="Columns known over the horizon as well, such as a price; rows without a target after the last "
+        "one give their values, or `predict --future FILE`.",
+    )
+    categorical: list[Text] = Field(
+        default=[],
+        description="Which of these columns hold words, not numbers; each word gets learned inputs.",
     )
 
-    @field_validator("past")
+    @property
+    def all(self) -> list[str]:
+        return [*self.static, *self.past, *self.future]
+
+    @field_validator("static", "past", "future", "categorical")
     @classmethod
     def _each_once(cls, columns: list[str]) -> list[str]:
         return _unique(columns)
+
+    @model_validator(mode="after")
+    def _words_of_covariates(self) -> CovariatesConfig:
+        if strangers := [name for name in self.categorical if name not in self.all]:
+            raise ValueError(
+                f"categorical names {strangers[0]!r}, which is neither static, past nor future; add it to one of them"
+            )
+        return self
 
 
 class FormatConfig(_Section):
@@ -191,6 +215,16 @@ class DataConfig(_Section):
         default="auto",
         description="Calendar features the model reads; `auto` takes those that fit the frequency.",
     )
+    fourier: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="Waves for each calendar feature: its cycle, and with 2 or more also its half, third … part.",
+    )
+    holidays: Text | None = Field(
+        default=None,
+        description="Country whose public holidays the model reads, such as `DE`, or `DE-BY` for a part of it.",
+    )
     format: FormatConfig = Field(default_factory=FormatConfig, description="How values are written.")
     repair: RepairConfig = Field(default_factory=RepairConfig, description="What is done about defects.")
 
@@ -210,7 +244,9 @@ class DataConfig(_Section):
     def _one_meaning_per_column(self) -> DataConfig:
         targets = [self.target] if isinstance(self.target, str) else self.target
         meanings = {"time": [self.time], "id": [self.id] if self.id else [], "target": targets}
-        meanings["covariates.past"] = self.covariates.past
+        meanings |= {
+            f"covariates.{kind}": getattr(self.covariates, kind) for kind in ("static", "past", "future")
+        }
         seen: dict[str, str] = {}
         for meaning, columns in meanings.items():
             for column in columns:
@@ -220,6 +256,15 @@ class DataConfig(_Section):
                         "give each column one meaning"
                     )
                 seen[column] = meaning
+        return self
+
+    @model_validator(mode="after")
+    def _statics_name_series(self) -> DataConfig:
+        if self.covariates.static and not isinstance(self.target, str):
+            raise ValueError(
+                "covariates.static: a wide file has one row for all series, so no column can tell them apart; "
+                "remove static, or write the file in long form"
+            )
         return self
 
     @model_validator(mode="after")

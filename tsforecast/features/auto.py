@@ -8,7 +8,7 @@ import numpy as np
 
 from tsforecast.config.schema import CELLS_WITH, Config, ModelConfig
 from tsforecast.errors import ConfigError
-from tsforecast.features.calendar import choose_calendar
+from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.seasons import season_lengths_of
 
@@ -69,6 +69,12 @@ def resolve(config: Config, panel: Panel) -> Config:
         )
     if calendar == "none":
         calendar = []
+    if config.data.holidays:
+        if panel.axis.is_integer:
+            raise ConfigError(
+                "data.holidays: holidays need timestamps, and time is counted in integers; remove it."
+            )
+        check_country(config.data.holidays)
     if calendar == "auto":
         calendar = choose_calendar(learned)
     training = config.training

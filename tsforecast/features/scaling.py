@@ -5,8 +5,8 @@ Values stay float64 until they are scaled: 1e9 with small changes would be lost 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -30,21 +30,30 @@ class Scales:
             ``|y[t] - y[t - m]|``, where that exists, else its standard deviation, else 1.
         past_center: mean of each past covariate, ``(n_past,)``.
         past_scale: standard deviation of each past covariate, never 0, ``(n_past,)``.
+        future_center: mean of each future covariate, ``(n_future,)``.
+        future_scale: standard deviation of each future covariate, never 0, ``(n_future,)``.
+        static_center: mean of each static covariate over the series, ``(n_static,)``.
+        static_scale: standard deviation of each static covariate, never 0, ``(n_static,)``.
+
+    Columns of words are not scaled: their centre is 0 and their scale 1.
     """
 
     center: FloatArray
     scale: FloatArray
     past_center: FloatArray
     past_scale: FloatArray
+    future_center: FloatArray = field(default_factory=lambda: np.empty(0))
+    future_scale: FloatArray = field(default_factory=lambda: np.empty(0))
+    static_center: FloatArray = field(default_factory=lambda: np.empty(0))
+    static_scale: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def for_panel(self, panel: Panel, known: dict[str, int], own: Scales) -> Scales:
         """These scales in the order of ``panel``; a series that is not in ``known`` takes them from ``own``."""
         index = np.array([known.get(name, -1) for name in panel.unique_ids], dtype=np.int64)
-        return Scales(
+        return replace(
+            self,
             center=np.where(index >= 0, self.center[index], own.center),
             scale=np.where(index >= 0, self.scale[index], own.scale),
-            past_center=self.past_center,
-            past_scale=self.past_scale,
         )
 
 
@@ -67,8 +76,20 @@ def fit_scales(panel: Panel, *, season_length: int, per_season: bool) -> Scales:
     if per_season:
         error = _seasonal_error(y, finite, of_row, panel.n_series, season_length)
         scale = np.where(error > NOISE * largest, error, scale)
-    past_center, past_scale = _standard(panel.past)
-    return Scales(center=center, scale=scale, past_center=past_center, past_scale=past_scale)
+    past_center, past_scale = _standard(panel.past, panel.past_names, panel.categories)
+    known = panel.future[panel.future_rows] if panel.future_names else panel.future
+    future_center, future_scale = _standard(known, panel.future_names, panel.categories)
+    static_center, static_scale = _standard(panel.static, panel.static_names, panel.categories)
+    return Scales(
+        center=center,
+        scale=scale,
+        past_center=past_center,
+        past_scale=past_scale,
+        future_center=future_center,
+        future_scale=future_scale,
+        static_center=static_center,
+        static_scale=static_scale,
+    )
 
 
 def _mean_by_series(values: FloatArray, counted: BoolArray, of_row: IntArray, n_series: int) -> FloatArray:
@@ -86,12 +107,18 @@ def _seasonal_error(
     return _mean_by_series(np.abs(y[m:] - y[:-m]), pair, of_row[m:], n_series)
 
 
-def _standard(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each column, the latter 1 where the column is constant."""
+def _standard(
+    columns: FloatArray, names: Sequence[str], categories: Mapping[str, object]
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each column, the latter 1 where the column is constant; 0 and 1 for words."""
     if not len(columns):
         return np.zeros(columns.shape[1]), np.ones(columns.shape[1])
     center, deviation = columns.mean(axis=0), columns.std(axis=0)
-    return center, np.where(deviation > NOISE * np.abs(columns).max(axis=0), deviation, 1.0)
+    scale = np.where(deviation > NOISE * np.abs(columns).max(axis=0), deviation, 1.0)
+    words = np.array([name in categories for name in names], dtype=np.bool_)
+    if words.any():
+        center, scale = np.where(words, 0.0, center), np.where(words, 1.0, scale)
+    return center, scale
 
 
 def _none(_values: Tensor, _observed: Tensor, center: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

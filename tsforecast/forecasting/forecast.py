@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsforecast.errors import DataError
 from tsforecast.features.scaling import Scales, fit_scales
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
-from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, Panel
+from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
     "FittedModel",
@@ -23,10 +24,13 @@ __all__ = [
     "forecast",
     "forecast_frame",
     "forecast_windows",
+    "known_ahead",
     "never_negative",
     "quantile_column",
 ]
 
+# Series that an error lists.
+MAX_LISTED = 20
 # Numbers that one chunk of windows may hold: 64 MB in float32.
 CHUNK_VALUES = 16_000_000
 # Numbers a network holds per unit and step while it reads: four gates and the state.
@@ -164,8 +168,9 @@ def forecast_frame(
     """The forecast table: ``unique_id, ds, cutoff, lead_time, y_hat, q<level>…``, sorted, one row per step.
 
     Raises:
-        DataError: the forecast would leave the calendar (year 9999).
+        DataError: the forecast would leave the calendar (year 9999), or future covariates are not known so far ahead.
     """
+    refuse_unknown_future(panel, cutoffs, horizon)
     result = forecast(model, panel, cutoffs, horizon)
     n = len(cutoffs)
     lead_time = np.tile(np.arange(1, horizon + 1), n)
@@ -184,6 +189,38 @@ def forecast_frame(
         columns[quantile_column(level)] = np.maximum(values, result.floor[:, None]).ravel()
     frame = pd.DataFrame(columns)
     return frame.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
+
+
+def refuse_unknown_future(panel: Panel, cutoffs: Cutoffs, horizon: int) -> None:
+    """Refuses forecasts for which a future covariate is not known, naming the first series and steps.
+
+    Raises:
+        DataError: with the way out.
+    """
+    known = known_ahead(panel, cutoffs)
+    short = np.flatnonzero(known < horizon)
+    if not short.size:
+        return
+    lines = []
+    for k in short[:MAX_LISTED]:
+        cutoff = cutoffs[np.array([k])]
+        ahead = np.arange(known[k] + 1, horizon + 1)
+        ds = panel.axis.timestamps(panel.positions(cutoff)[0] + ahead)
+        steps = str(ds[0]) if len(ds) == 1 else f"{ds[0]} to {ds[-1]} ({len(ds)} steps)"
+        lines.append(f"series {panel.unique_ids[cutoff.series[0]]!r}: {steps}")
+    more = f"\n… and {len(short) - MAX_LISTED} more series" if len(short) > MAX_LISTED else ""
+    names = ", ".join(panel.future_names)
+    raise DataError(
+        f"future covariates ({names}) are not known for every step to forecast; give these rows with --future FILE, or "
+        f"as rows without a target in the data:\n" + "\n".join(lines) + more
+    )
+
+
+def known_ahead(panel: Panel, cutoffs: Cutoffs) -> IntArray:
+    """Steps after each cutoff of which the future covariates are known, ``(n_cutoffs,)``; endless without any."""
+    if not panel.future_names:
+        return np.full(len(cutoffs), np.iinfo(np.int64).max)
+    return np.diff(panel.future_offsets)[cutoffs.series] - panel.rows_known(cutoffs)
 
 
 def quantile_column(level: float) -> str:

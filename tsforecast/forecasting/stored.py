@@ -23,6 +23,7 @@ __all__ = ["build_network", "from_storage", "tail_from_storage", "to_storage"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 WEIGHTS = "weights."
+SCALES = "scales."
 
 
 def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -> Network:
@@ -37,6 +38,7 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
         bidirectional=settings.bidirectional,
         base=base,
         options=settings.model_dump(include=set(CELLS_WITH)),
+        n_categories=features.n_categories,
     )
 
 
@@ -53,12 +55,19 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
         "scales.scale": model.scales.scale,
         "scales.past_center": model.scales.past_center,
         "scales.past_scale": model.scales.past_scale,
+        "scales.future_center": model.scales.future_center,
+        "scales.future_scale": model.scales.future_scale,
+        "scales.static_center": model.scales.static_center,
+        "scales.static_scale": model.scales.static_scale,
         "never_negative": model.never_negative,
         "spread.half_widths": model.spread.half_widths,
         "tail.offsets": tail.offsets,
         "tail.starts": tail.starts,
         "tail.y": tail.y,
         "tail.past": tail.past,
+        "tail.future": tail.future,
+        "tail.future_offsets": tail.future_offsets,
+        "tail.static": tail.static,
     }
     values = {
         "features": model.features.to_json(),
@@ -68,6 +77,7 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
         "spread_windows": model.spread.n_windows,
         "axis": tail.axis.to_json(),
         "unique_ids": list(model.unique_ids),
+        "tail_categories": {name: list(words) for name, words in tail.categories.items()},
     }
     return values, weights | arrays
 
@@ -98,10 +108,7 @@ def from_storage(
         features=features,
         unique_ids=tuple(values["unique_ids"]),
         scales=Scales(
-            center=arrays["scales.center"],
-            scale=arrays["scales.scale"],
-            past_center=arrays["scales.past_center"],
-            past_scale=arrays["scales.past_scale"],
+            **{name.removeprefix(SCALES): array for name, array in arrays.items() if name.startswith(SCALES)}
         ),
         never_negative=arrays["never_negative"],
         spread=Spread(half_widths=arrays["spread.half_widths"], n_windows=values["spread_windows"]),
@@ -121,4 +128,19 @@ def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
         y=np.ascontiguousarray(arrays["tail.y"]),
         past=arrays["tail.past"],
         past_names=tuple(values["features"]["past"]),
+        **_known_covariates(values, arrays),
     )
+
+
+def _known_covariates(values: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Future and static covariates of a tail; runs of earlier versions have none."""
+    if "tail.future" not in arrays:
+        return {}
+    return {
+        "future": arrays["tail.future"],
+        "future_offsets": arrays["tail.future_offsets"],
+        "future_names": tuple(values["features"]["future"]),
+        "static": arrays["tail.static"],
+        "static_names": tuple(values["features"]["static"]),
+        "categories": {name: tuple(words) for name, words in values["tail_categories"].items()},
+    }

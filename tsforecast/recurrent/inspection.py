@@ -91,8 +91,9 @@ def inspect_network(network: Network, x: Tensor, *, seed: int = 0) -> tuple[list
     """
     traces: list[LayerTrace] = []
     with torch.no_grad():
-        output, _ = plain_pass(network.cell, network.recurrence, x, trace=traces)
-        difference = (output - network.recurrence(x)[0]).abs().max().item()
+        encoded = network.encoded(x)
+        output, _ = plain_pass(network.cell, network.recurrence, encoded, trace=traces)
+        difference = (output - network.recurrence(encoded)[0]).abs().max().item()
     views = []
     for trace in traces:
         weights = weights_of(network.cell, network.recurrence, trace.layer, backward=trace.backward)

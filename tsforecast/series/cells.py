@@ -27,6 +27,7 @@ __all__ = [
     "to_integers",
     "to_numbers",
     "to_timestamps",
+    "to_words",
 ]
 
 Column = Any  # a pyarrow array; pyarrow ships no types
@@ -86,6 +87,22 @@ def to_ids(column: Column) -> pd.Series[str]:
         )
     names: pd.Series[str] = ids.to_pandas().astype("str")
     return names
+
+
+def to_words(column: Column) -> pd.Series[str]:
+    """Categories as text, exactly as written; missing where the cell is empty.
+
+    Raises:
+        CellError: a column of neither text, integers nor booleans.
+    """
+    if not _is_text(column) and not any(
+        of_kind(column.type) for of_kind in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
+    ):
+        raise CellError(f"type {column.type} is no category; expected text or integers")
+    words = column.cast(pa.string())
+    words = pc.if_else(pc.equal(words, ""), None, words)
+    read: pd.Series[str] = words.to_pandas().astype("str")
+    return read
 
 
 def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = None) -> FloatArray:

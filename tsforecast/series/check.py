@@ -32,7 +32,7 @@ class Rows:
         offsets: first row of each series and the end of the last, ``(n_series + 1,)``.
         ds: timestamps, ``(n_rows,)``.
         positions: last step of the axis at or before each timestamp, ``(n_rows,)``.
-        values: target and past covariates, NaN where missing, ``(n_rows, n_columns)``.
+        values: target, past and future covariates, NaN where missing, ``(n_rows, n_columns)``.
         columns: names of the columns of ``values``; empty for a target that names its series.
         file_rows: index of each row in the table that was read, ``(n_rows,)``.
     """

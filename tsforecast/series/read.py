@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +16,11 @@ import pyarrow as pa
 from tsforecast.config.schema import DataConfig
 from tsforecast.config.words import nearest_word
 from tsforecast.errors import DataError
-from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps
+from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps, to_words
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
 from tsforecast.series.timeaxis import INTEGER
 
-__all__ = ["LONG_NAMES", "STDIN", "listed", "name_of", "opener_of", "place_of", "read_table"]
+__all__ = ["LONG_NAMES", "STDIN", "listed", "name_of", "opener_of", "place_of", "read_future", "read_table"]
 
 STDIN = "-"
 LONG_NAMES = ("unique_id", "ds", "y")
@@ -36,7 +36,8 @@ class Columns:
     time: str
     targets: tuple[str, ...]
     id: str | None
-    past: tuple[str, ...]
+    covariates: dict[str, str]  # column -> config key
+    categorical: frozenset[str]
 
     @property
     def keys(self) -> dict[str, str]:
@@ -44,15 +45,16 @@ class Columns:
         keys = {self.time: "data.time"} | dict.fromkeys(self.targets, "data.target")
         if self.id is not None:
             keys[self.id] = "data.id"
-        return keys | dict.fromkeys(self.past, "data.covariates.past")
+        return keys | self.covariates
 
     @property
     def text(self) -> list[str]:
-        return [self.time] if self.id is None else [self.time, self.id]
+        named = [self.time] if self.id is None else [self.time, self.id]
+        return [*named, *(name for name in self.covariates if name in self.categorical)]
 
     @property
     def numbers(self) -> list[str]:
-        return [*self.targets, *self.past]
+        return [*self.targets, *(name for name in self.covariates if name not in self.categorical)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,9 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
     """The long table of all series, its rows in the order of the file.
 
     Columns are ``unique_id`` (text), ``ds`` (timestamps to the microsecond, or int64 with ``freq: integer``),
-    ``y`` (float64, NaN for missing) and the past covariates under their own names (float64). The index is the
-    data row of the file, counted from 0. A wide file gives one series per target column, one after the other.
+    ``y`` (float64, NaN for missing) and the covariates under their own names (float64, or text where they are
+    categorical). The index is the data row of the file, counted from 0. A wide file gives one series per target
+    column, one after the other.
 
     Args:
         data: names of the columns and form of the file.
@@ -94,11 +97,37 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
         DataError: the file is missing or not readable, a column is absent, or a cell cannot be read.
     """
     if isinstance(source, pd.DataFrame):
-        return _long_table(_from_frame(source, data), data)
+        return _long_table(_from_frame(source, _columns_of(data)), data)
     path = str(data.path if source is None else source)
-    return _long_table(
-        _from_parquet(path, data) if path.endswith(".parquet") else _from_csv(path, data), data
+    if path.endswith(".parquet"):
+        return _long_table(_from_parquet(path, _columns_of(data)), data)
+    return _long_table(_from_csv(path, data, _columns_of(data)), data)
+
+
+def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """The long table ``unique_id, ds`` and future covariates of the steps to forecast; no target is read.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    columns = _columns_of(data)
+    wanted = set(data.covariates.future)
+    ahead = replace(
+        columns,
+        targets=(),
+        covariates={name: key for name, key in columns.covariates.items() if name in wanted},
     )
+    if isinstance(source, pd.DataFrame):
+        found = _from_frame(source, ahead)
+    elif str(source).endswith(".parquet"):
+        found = _from_parquet(str(source), ahead)
+    else:
+        found = _from_csv(str(source), data, ahead)
+    ds = found.read(found.columns.time, _time_reader(data))
+    table: dict[str, Any] = {"ds": ds}
+    if found.columns.id is not None:
+        table = {"unique_id": found.read(found.columns.id, to_ids).array, **table}
+    return pd.DataFrame(table | {name: _covariate(found, name) for name in ahead.covariates})
 
 
 def place_of(data: DataConfig, where: str, row: int) -> str:
@@ -111,7 +140,7 @@ def place_of(data: DataConfig, where: str, row: int) -> str:
     """
     if where.endswith(".parquet") or not Path(where).is_file():
         return f"row {row + 1}"
-    return f"line {line_of(_open_csv(where, opener_of(where), data), row)}"
+    return f"line {line_of(_open_csv(where, opener_of(where), data, _columns_of(data)), row)}"
 
 
 def name_of(path: str) -> str:
@@ -147,22 +176,26 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _from_csv(path: str, data: DataConfig) -> Source:
-    file = _open_csv(path, opener_of(path), data)
-    columns = _columns_of(data)
+def _from_csv(path: str, data: DataConfig, columns: Columns) -> Source:
+    file = _open_csv(path, opener_of(path), data, columns)
     _refuse_absent(file.name, file.columns, columns)
-    return Source(file.name, columns, read_columns(file, text=columns.text, numbers=columns.numbers), file)
+    try:
+        table = read_columns(file, text=columns.text, numbers=columns.numbers)
+    except DataError as error:
+        for name in columns.covariates:
+            if f"column {name!r}" in str(error):
+                raise _or_words(error, name) from error
+        raise
+    return Source(file.name, columns, table, file)
 
 
-def _open_csv(path: str, opener: Opener, data: DataConfig) -> CsvFile:
-    columns = _columns_of(data)
+def _open_csv(path: str, opener: Opener, data: DataConfig, columns: Columns) -> CsvFile:
     return open_csv(name_of(path), opener, data.format, wanted=list(columns.keys), numbers=columns.numbers)
 
 
-def _from_parquet(path: str, data: DataConfig) -> Source:
+def _from_parquet(path: str, columns: Columns) -> Source:
     import pyarrow.parquet as pq  # most runs read CSV and start sooner without it
 
-    columns = _columns_of(data)
     opener_of(path)
     try:
         file = pq.ParquetFile(path)
@@ -173,10 +206,11 @@ def _from_parquet(path: str, data: DataConfig) -> Source:
     return Source(path, columns, _decoded(_refuse_empty(path, table)))
 
 
-def _from_frame(frame: pd.DataFrame, data: DataConfig) -> Source:
-    name, columns = "DataFrame", _columns_of(data)
-    if not set(columns.keys) <= set(frame.columns) and set(LONG_NAMES) <= set(frame.columns):
-        columns = Columns(time="ds", targets=("y",), id="unique_id", past=columns.past)
+def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+    name = "DataFrame"
+    long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
+    if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):
+        columns = replace(columns, time="ds", targets=columns.targets and ("y",), id="unique_id")
     _refuse_absent(name, list(map(str, frame.columns)), columns)
     try:
         table = pa.Table.from_pandas(frame[list(columns.keys)], preserve_index=False)
@@ -202,7 +236,15 @@ def _refuse_empty(name: str, table: Any) -> Any:
 
 def _columns_of(data: DataConfig) -> Columns:
     targets = (data.target,) if isinstance(data.target, str) else tuple(data.target)
-    return Columns(time=data.time, targets=targets, id=data.id, past=tuple(data.covariates.past))
+    covariates = {
+        name: f"data.covariates.{kind}"
+        for kind in ("static", "past", "future")
+        for name in getattr(data.covariates, kind)
+    }
+    categorical = frozenset(data.covariates.categorical)
+    return Columns(
+        time=data.time, targets=targets, id=data.id, covariates=covariates, categorical=categorical
+    )
 
 
 def _refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
@@ -232,13 +274,13 @@ def _nearest(column: str, found: Sequence[str]) -> str:
 
 def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
     columns = source.columns
-    if taken := set(columns.past) & set(LONG_NAMES):
+    if taken := set(columns.covariates) & set(LONG_NAMES):
         raise DataError(
             f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it."
         )
     ds = source.read(columns.time, _time_reader(data))
     y = [source.read(target, _number_reader(source)) for target in columns.targets]
-    past = {name: source.read(name, _number_reader(source)) for name in columns.past}
+    covariates = {name: _covariate(source, name) for name in columns.covariates}
     n_rows = len(ds)
     row = np.tile(np.arange(n_rows), len(y))
     if columns.id is None:
@@ -246,8 +288,23 @@ def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
     else:
         ids = source.read(columns.id, to_ids)
     table = {"unique_id": ids.array, "ds": ds[row], "y": np.concatenate(y)}
-    table |= {name: values[row] for name, values in past.items()}
+    table |= {name: values[row] for name, values in covariates.items()}
     return pd.DataFrame(table, index=pd.Index(row))
+
+
+def _covariate(source: Source, name: str) -> Any:
+    """A covariate's cells: words, missing where empty, or numbers."""
+    if name in source.columns.categorical:
+        return source.read(name, to_words)
+    try:
+        return source.read(name, _number_reader(source))
+    except DataError as error:
+        raise _or_words(error, name) from error
+
+
+def _or_words(error: DataError, name: str) -> DataError:
+    """The error, with the other thing a covariate may be."""
+    return DataError(f"{error} Where {name!r} is meant to hold words, add it to data.covariates.categorical.")
 
 
 def _time_reader(data: DataConfig) -> Callable[[Any], Any]:

@@ -158,8 +158,9 @@ class _Ground:
 
 
 def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
-    features, plan = features_of(config), plan_of(config)
+    plan = plan_of(config)
     known = panel.drop_last(cast(int, config.split.validation))
+    features = features_of(config, known)
     windows = training_cutoffs(
         known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
     )
@@ -249,17 +250,39 @@ def _fit_reservoir(
     return done, config.model_copy(update={"model": config.model.model_copy(update={"ridge": ridge})})
 
 
-def features_of(config: Config) -> Features:
-    """What the network is shown, from a resolved config."""
+def features_of(config: Config, known: Panel) -> Features:
+    """What the network is shown, from a resolved config and the words in the rows that are learned from."""
     lags = cast(list[int], config.model.lags)
     return Features(
         lookback=cast(int, config.lookback),
         lags=tuple(lag for lag in sorted(lags) if lag > 1),
         calendar=tuple(cast(list[str], config.data.calendar)),
         past=tuple(config.data.covariates.past),
+        future=tuple(config.data.covariates.future),
+        static=tuple(config.data.covariates.static),
+        categories=_words_in(known),
+        fourier=config.data.fourier,
+        holidays=config.data.holidays,
         scaling=config.scaling,
         season_length=cast(list[int], config.season_length)[0],
     )
+
+
+def _words_in(known: Panel) -> dict[str, tuple[str, ...]]:
+    """The words of each categorical covariate that stand in the rows of a panel, sorted."""
+    rows = known.select(np.flatnonzero(known.lengths > 0))
+    found: dict[str, tuple[str, ...]] = {}
+    kinds = (
+        (rows.static_names, rows.static),
+        (rows.past_names, rows.past),
+        (rows.future_names, rows.future[rows.future_rows] if rows.future_names else rows.future),
+    )
+    for names, values in kinds:
+        for k, name in enumerate(names):
+            if name in known.categories:
+                numbers = np.unique(values[:, k]).astype(np.int64)
+                found[name] = tuple(known.categories[name][number - 1] for number in numbers if number)
+    return found
 
 
 def plan_of(config: Config) -> Plan:

@@ -18,9 +18,9 @@ from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantil
 from tsforecast.forecasting.stored import from_storage, tail_from_storage
 from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
-from tsforecast.series.assemble import freq_of_table, panel_from_table
+from tsforecast.series.assemble import freq_of_table, numbered, panel_from_table, times_of
 from tsforecast.series.panel import Panel
-from tsforecast.series.read import read_table
+from tsforecast.series.read import read_future, read_table
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
 
@@ -91,6 +91,7 @@ def predict(
     horizon: int | None = None,
     as_of: str | None = None,
     quantile_levels: Sequence[float] | None = None,
+    future: str | Path | pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Panel]:
     """Forecasts from the end of each series, and the panel they start from.
 
@@ -100,15 +101,18 @@ def predict(
         horizon: steps to forecast; None takes the trained horizon. It may be longer.
         as_of: forget everything after this timestamp.
         quantile_levels: None takes those of the config.
+        future: values of the future covariates over the horizon, without a target.
 
     Raises:
-        ConfigError: ``as_of`` is not a timestamp.
+        ConfigError: ``as_of`` is not a timestamp, or there are no future covariates to give.
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency than the run.
     """
     panel = run.tail if source is None else _read(run, source)
     if as_of is not None:
         panel = _known_at(panel, as_of, kept=source is None)
+    if future is not None:
+        panel = _with_future(run, panel, future)
     _warn_of_short_series(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
     steps = run.config.horizon if horizon is None else horizon
@@ -122,6 +126,32 @@ def predict(
             run.config.horizon,
         )
     return frame, panel
+
+
+def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame) -> Panel:
+    """The panel with the future covariates of a file; rows of other series and times are not used."""
+    where = str(source) if isinstance(source, (str, Path)) else "future data"
+    if not panel.future_names:
+        raise ConfigError(
+            f"--future: the run has no future covariates (data.covariates.future), so {where} is of no use."
+        )
+    table = read_future(run.config.data, source)
+    values = np.column_stack(
+        [numbered(table[name], panel.categories.get(name)) for name in panel.future_names]
+    )
+    position = panel.axis.positions(times_of(table))
+    if "unique_id" not in table:  # the values hold for every series
+        series = np.repeat(np.arange(panel.n_series), len(table))
+        return panel.with_future(
+            np.tile(position, panel.n_series), series, np.tile(values, (panel.n_series, 1))
+        )
+    series = pd.Index(panel.unique_ids).get_indexer(pd.Index(table["unique_id"]))
+    used = series >= 0
+    if not used.any():
+        raise DataError(
+            f"{where}: none of its series is one of those to forecast; check the column of names."
+        )
+    return panel.with_future(position[used], series[used], values[used])
 
 
 def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:

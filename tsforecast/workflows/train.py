@@ -20,7 +20,7 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import resolve
-from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame
+from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
@@ -136,7 +136,6 @@ def train(
     except StoppedError as stop:
         raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
 
-    levels = config.forecast.quantile_levels
     trained = Trained(
         path=path,
         config=learned.config,
@@ -144,7 +143,7 @@ def train(
         fit=learned.fit,
         panel=panel,
         scores=test.scores if test else None,
-        forecast=forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+        forecast=_last_forecast(model, panel, config),
     )
     with new_run(path, overwrite=overwrite or resume) as folder:
         _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": repairs})
@@ -259,6 +258,22 @@ class Test:
     forecast: pd.DataFrame
 
 
+def _last_forecast(model: FittedModel, panel: Panel, config: Config) -> pd.DataFrame:
+    """The forecast from the end of each series, as far ahead as the future covariates are known."""
+    cutoffs = panel.last_cutoffs
+    steps = min(config.horizon, int(known_ahead(panel, cutoffs).min()))
+    if steps < config.horizon:
+        log.warning(
+            "the future covariates are known %d of %d steps ahead of the last rows: %s",
+            steps,
+            config.horizon,
+            "no forecast is written; give them to `tsforecast predict --future FILE`"
+            if steps == 0
+            else "the forecast written ends there",
+        )
+    return forecast_frame(model, panel, cutoffs, steps, quantile_levels=config.forecast.quantile_levels)
+
+
 def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     """Scores of the model and the baselines, all from the same cutoffs; None where no row was held back."""
     test = cast(int, config.split.test)
@@ -305,7 +320,8 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     folder.mkdir()
     panel, target = trained.panel, trained.config.data.target
     y_label = target if isinstance(target, str) else ""
-    draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
+    if len(trained.forecast):
+        draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
     plot_training_curve(folder / "training.png", history=trained.fit.history, best_step=trained.fit.best_step)
     if test:
         draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
