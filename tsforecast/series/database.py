@@ -69,7 +69,7 @@ def query_table(path: str, data: DataConfig) -> Any:
     except sqlalchemy.exc.ArgumentError as error:
         raise ConfigError(f"data.path: {name}: {location.scrubbed(str(error))}.") from None
     except sqlalchemy.exc.DBAPIError as error:
-        found = " ".join(location.scrubbed(str(error.orig)).split()).rstrip(".")
+        found = location.scrubbed(str(error.orig)).strip().partition("\n")[0].rstrip(".")
         raise DataError(f"{name}: the query failed: {found}; check data.query and data.path.") from None
     except (sqlalchemy.exc.SQLAlchemyError, OverflowError, ValueError) as error:
         found = " ".join(location.scrubbed(str(error)).split()).rstrip(".")

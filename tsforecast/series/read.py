@@ -96,7 +96,12 @@ def place_of(data: DataConfig, where: str, row: int) -> str:
 
 
 def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
-    return Source(name, columns, joined_tables([part.table for part in parts]), parts)
+    try:
+        return Source(name, columns, joined_tables([part.table for part in parts]), parts)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{name}: the files do not fit together: {error}; write all of them the same way."
+        ) from error
 
 
 def _from_frame(frame: pd.DataFrame, data: DataConfig) -> Source:

@@ -43,6 +43,8 @@ CHUNK = 1 << 20
 MEMORY_SHARE = 0.25
 # Ends of the names of compressed files, and what pyarrow calls the compression.
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
+SECONDS_OF_SILENCE = 60.0  # of a web server
+SECONDS_OF_A_BLOCK = 600.0  # of some megabytes
 READINGS = 2  # of a file that changes meanwhile
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 WILDCARDS = frozenset("*?[")
@@ -326,7 +328,8 @@ def _options(scheme: str) -> dict[str, Any]:
         return {}
     import aiohttp
 
-    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=600, sock_connect=30, sock_read=60)}}
+    timeout = aiohttp.ClientTimeout(total=SECONDS_OF_A_BLOCK, sock_connect=30, sock_read=SECONDS_OF_SILENCE)
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 def _advice(name: str, *packages: str) -> str:
