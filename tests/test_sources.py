@@ -27,7 +27,7 @@ import zstandard
 from test_read import DAYS, config, written
 
 from tsforecast.config.location import REMOTES
-from tsforecast.errors import ConfigError, DataError
+from tsforecast.errors import ConfigError, DataError, StoppedError
 from tsforecast.series import sources
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.read import place_of, read_table
@@ -145,6 +145,19 @@ def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path
         file.truncate(1 << 36)  # a sparse file: no disk, 64 GB to read
 
     with pytest.raises(DataError, match=r"zeros.csv: line 1 has 20000000 characters or more"):
+        read_table(config(path))
+
+
+def test_mixed_line_ends_without_a_last_one_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ds,y\r\n2024-01-01,1\n2024-01-02,2\r\n2024-01-03,3")
+
+    assert read_table(config(path))["y"].tolist() == [1, 2, 3]
+
+
+def test_a_cell_of_ten_megabytes_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ds,y,note\n2024-01-01,1,\n2024-01-02,2," + b"x" * 10_000_000 + b"\n")
+
+    with pytest.raises(DataError, match=r"data.csv: line 3: field larger than field limit"):
         read_table(config(path))
 
 
@@ -626,6 +639,16 @@ def test_no_message_of_a_back_end_has_the_secrets_of_its_url(
     assert "s3cret" not in str(caught.value)
     assert "sales/${PLACE}/a.csv?token=***" in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_a_signal_ends_the_reading_of_a_remote_file(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*words: object, **settings: object) -> None:
+        raise StoppedError("stopped by SIGTERM.", 15)
+
+    monkeypatch.setattr(type(bucket), "_open", stopped)
+
+    with pytest.raises(StoppedError):
+        read_table(config("memory://a.csv"))
 
 
 def test_a_local_file_is_not_read_through_a_url(tmp_path: Path) -> None:

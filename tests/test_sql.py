@@ -18,7 +18,7 @@ from skips import has_postgres
 from tsforecast.__main__ import main
 from tsforecast.config.load import load_config
 from tsforecast.config.schema import DataConfig
-from tsforecast.errors import ConfigError, DataError
+from tsforecast.errors import ConfigError, DataError, StoppedError
 from tsforecast.series import database
 from tsforecast.series.read import place_of, read_table
 
@@ -201,6 +201,16 @@ def test_a_database_that_cannot_be_reached_is_said_without_the_password(port: st
     assert "postgresql://reader:***@127.0.0.1" in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_a_signal_ends_a_query(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*words: object) -> None:
+        raise StoppedError("stopped by SIGTERM.", 15)
+
+    monkeypatch.setattr(database, "_array", stopped)
+
+    with pytest.raises(StoppedError):
+        read_table(config(sqlite))
 
 
 def test_the_password_may_come_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

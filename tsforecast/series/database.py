@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tsforecast.config.location import Resolved, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
-from tsforecast.errors import ConfigError, DataError
+from tsforecast.errors import ConfigError, DataError, TsforecastError
 from tsforecast.series.columns import Columns, columns_of, refuse_absent
 
 __all__ = ["query_table"]
@@ -71,8 +71,10 @@ def query_table(path: str, data: DataConfig) -> Any:
     except sqlalchemy.exc.DBAPIError as error:
         found = location.scrubbed(str(error.orig)).strip().partition("\n")[0].rstrip(".")
         raise DataError(f"{name}: the query failed: {found}; check data.query and data.path.") from None
-    except (sqlalchemy.exc.SQLAlchemyError, OverflowError, ValueError) as error:
-        found = " ".join(location.scrubbed(str(error)).split()).rstrip(".")
+    except (TsforecastError, MemoryError):  # a signal, for one
+        raise
+    except Exception as error:
+        found = location.scrubbed(str(error)).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise DataError(f"{name}: cannot be read: {found}; check data.query and data.path.") from None
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from tsforecast.config.location import REMOTES, STDIN, Kind, Resolved, kind_of, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
-from tsforecast.errors import ConfigError, DataError
+from tsforecast.errors import ConfigError, DataError, TsforecastError
 from tsforecast.series.columns import columns_of, listed, refuse_absent
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
 
@@ -301,6 +301,8 @@ def _read_remote(path: str, data: DataConfig) -> Sequence[Part]:
         found = sorted(system.glob(start)) if "*" in start else [start]
     except ImportError:
         raise ConfigError(_advice(name, "fsspec", REMOTES[scheme])) from None
+    except (TsforecastError, MemoryError):  # a signal, for one
+        raise
     except Exception as error:
         raise DataError(_unreadable(name, location, error)) from None
     if not found:
@@ -313,7 +315,7 @@ def _fetched(system: Any, path: str, name: str, location: Resolved) -> File:
     try:
         with system.open(path, "rb") as stream:
             content = _within_memory(stream, name)
-    except DataError:
+    except (TsforecastError, MemoryError):
         raise
     except Exception as error:
         raise DataError(_unreadable(name, location, error)) from None
