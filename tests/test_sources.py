@@ -222,17 +222,18 @@ def test_half_a_row_of_a_writer_is_no_fault_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path, CSV)
-    writer = Writer(path, monkeypatch, times=2, content="2024-01-04")
-    read = writer.read
+    read = sources.read_columns
 
-    def finish_after_first(*args: Any, **settings: Any) -> Any:
-        if writer.left == 1:
-            writer.left, writer.content = 0, ""
-            path.write_bytes(CSV)
-        return read(*args, **settings)
+    def read_while_it_is_written(*args: Any, **settings: Any) -> Any:
+        monkeypatch.setattr(sources, "read_columns", read)
+        path.write_bytes(CSV + b"2024-01-04")
+        try:
+            return read(*args, **settings)
+        finally:
+            path.write_bytes(CSV + b"2024-01-04,4\n")
 
-    writer.read = finish_after_first
-    assert len(read_table(config(path))) == 3
+    monkeypatch.setattr(sources, "read_columns", read_while_it_is_written)
+    assert read_table(config(path))["y"].tolist() == [1, 2.5, -300, 4]
 
 
 def test_a_file_that_keeps_growing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,10 +577,11 @@ def test_a_remote_file_is_read(bucket: Any) -> None:
     assert read_table(config("memory://sales/a.csv"))["y"].tolist() == [1, 2.5, -300]
 
 
-def test_a_compressed_remote_file_is_read_by_its_ending(bucket: Any) -> None:
-    bucket.pipe("/sales/a.csv.zst", zstandard.compress(CSV))
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
+def test_a_remote_file_is_decompressed_where_the_server_has_not_done_so(bucket: Any, compress: Any) -> None:
+    bucket.pipe("/sales/a.csv.gz", compress(CSV))
 
-    assert len(read_table(config("memory://sales/a.csv.zst"))) == 3
+    assert len(read_table(config("memory://sales/a.csv.gz"))) == 3
 
 
 def test_a_remote_pattern_is_read_in_the_order_of_the_names(bucket: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -255,6 +256,15 @@ def test_numbers_of_postgres_become_float64(server: Server, expression: str, val
 
 
 @pytest.mark.parametrize(
+    "condition", ["shop LIKE '0%'", "shop = '001' AND '%s' <> '%(a)s'", "shop < '1'::text AND ':a' <> ''"]
+)
+def test_the_query_goes_to_postgres_as_it_is_written(server: Server, condition: str) -> None:
+    table = read_table(config(literal(server), f"SELECT * FROM sales WHERE {condition}"))
+
+    assert table["unique_id"].tolist() == ["001", "001"]
+
+
+@pytest.mark.parametrize(
     ("expression", "moment"),
     [
         ("date '2024-01-02'", "2024-01-02"),
@@ -339,6 +349,10 @@ def test_no_secret_leaves_a_training(
     command(monkeypatch, "predict", run, literal(server), "-v", "--log-file", log)
     command(monkeypatch, "config", "show", yaml, "--json")
     command(monkeypatch, "predict", run, literal(server).replace(secret, "wr0ng"), code=3)
+    command(monkeypatch, "train", yaml, "--set", "horizon=999", "--run", tmp_path / "long", code=3)
+    weekly = "hour,y\n" + "".join(f"2024-01-{day:02d},1\n" for day in (1, 8, 15, 22))
+    fsspec.filesystem("memory").pipe("/weekly.csv?token=s3cret", weekly.encode())
+    command(monkeypatch, "predict", run, "memory://weekly.csv?token=s3cret", code=4)
 
     texts = [path.read_bytes() for path in (log, *run.rglob("*")) if path.is_file()]
     texts += [text.encode() for text in capfd.readouterr()]

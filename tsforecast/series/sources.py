@@ -46,7 +46,7 @@ CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 SECONDS_OF_SILENCE = 60.0  # of a web server
 SECONDS_OF_A_BLOCK = 600.0  # of some megabytes
 READINGS = 2  # of a file that changes meanwhile
-MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 WILDCARDS = frozenset("*?[")
 TEXT_ENDINGS = (".csv", ".tsv")
 PARQUET = ".parquet"
@@ -320,8 +320,7 @@ def _fetched(system: Any, path: str, name: str, location: Resolved) -> File:
     except Exception as error:
         raise DataError(_unreadable(name, location, error)) from None
     plain = path.partition("?")[0] if "://" in path else path
-    codec = CODECS.get(Path(plain).suffix.lower())
-    return File(name, plain, _opener_of_bytes(content, name, codec=codec))
+    return File(name, plain, _opener_of_bytes(content, name))
 
 
 def _options(scheme: str) -> dict[str, Any]:
@@ -491,10 +490,10 @@ def _within_memory(stream: Any, name: str) -> Any:
     return pa.py_buffer(content.getbuffer())
 
 
-def _opener_of_bytes(content: Any, name: str, *, codec: str | None = None) -> Opener:
-    """Opens what is in memory; without a name to go by, the first bytes say whether it is compressed."""
+def _opener_of_bytes(content: Any, name: str) -> Opener:
+    """Opens what is in memory; its first bytes say whether it is compressed, for a name may not, or not any more."""
     first = content[:4].to_pybytes()
-    codec = codec or next((found for magic, found in MAGIC.items() if first.startswith(magic)), None)
+    codec = next((found for magic, found in MAGIC.items() if first.startswith(magic)), None)
     return _bounded(lambda: pa.BufferReader(content), codec, name)
 
 
