@@ -159,7 +159,7 @@ def test_nothing_is_written_into_the_sealed_run_folder(trained: Trained, name: s
 
 
 def test_the_input_is_never_the_output(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is the file the data is read from"):
+    with pytest.raises(ConfigError, match="is a file the data is read from"):
         check_out(str(tmp_path / "sales.csv"), out=tmp_path / "sales.csv", plots=None)
 
 

@@ -344,8 +344,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_table(config(tmp_path / "nowhere.csv"))
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="this is a folder; name a CSV or Parquet file"):
+def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no CSV or Parquet file here"):
         read_table(config(tmp_path))
 
 

@@ -33,7 +33,8 @@ def predict(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="New rows, in the same columns as in training; `-` reads stdin.", show_default="kept rows"
+            help="New rows, in the same columns as in training: file, folder, pattern or URL; `-` reads stdin.",
+            show_default="kept rows",
         ),
     ] = None,
     future: Annotated[

@@ -11,9 +11,19 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
+
+from tsforecast.config.location import kind_of, without_secrets
 
 __all__ = [
     "CALENDAR_FEATURES",
@@ -196,7 +206,12 @@ class DataConfig(_Section):
     """Where the series are and what their columns mean."""
 
     path: Text = Field(
-        description="CSV or Parquet file, relative to the YAML file; `-` reads the standard input."
+        description="CSV or Parquet file, or a folder or pattern (`sales/*.csv`) of them, relative to the YAML file; "
+        "`-` reads the standard input. A URL names a database or a remote file; `${NAME}` in it is taken from the "
+        "environment when it is read."
+    )
+    query: Text | None = Field(
+        default=None, description="SQL query whose rows are the data, where `path` names a database."
     )
     time: Text = Field(description="Column of timestamps, or of integers with `freq: integer`.")
     target: Text | Annotated[list[Text], Field(min_length=1)] = Field(
@@ -232,8 +247,30 @@ class DataConfig(_Section):
     @classmethod
     def _no_nul(cls, path: str) -> str:
         if "\0" in path:
-            raise ValueError(f"{path!r} holds a NUL character, which no path can; remove it")
+            raise ValueError(f"{without_secrets(path)!r} holds a NUL character, which no path can; remove it")
+        kind_of(path)
         return path
+
+    @field_serializer("path")
+    def _without_secrets(self, path: str, info: SerializationInfo) -> str:
+        """What is written somewhere has no secrets; a copy that stays in memory asks for them."""
+        return path if (info.context or {}).get("secrets") else without_secrets(path)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Without secrets as well: a notebook shows the config where it is the last line of a cell."""
+        for name, value in super().__repr_args__():
+            yield name, without_secrets(value) if name == "path" else value
+
+    @model_validator(mode="after")
+    def _query_of_a_database(self) -> DataConfig:
+        is_database = kind_of(self.path) == "database"
+        if is_database and self.query is None:
+            raise ValueError("path names a database, and there is no query; add query: SELECT …")
+        if self.query is not None and not is_database:
+            raise ValueError(
+                "query is given, and path names no database; remove query, or give a database URL"
+            )
+        return self
 
     @field_validator("target", "calendar")
     @classmethod

@@ -32,6 +32,7 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
+MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
@@ -39,6 +40,11 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 MAGIC = {
     b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
+    b"PK\x05\x06": "an empty zip archive; name a CSV file",
+    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
+    b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
     b"PAR1": "a Parquet file; give it a name that ends in .parquet",
     b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
     b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
@@ -72,7 +78,7 @@ class CsvFile:
         begin = 1
         with self.open() as stream:
             lines = io.TextIOWrapper(stream, self.encoding, errors="surrogateescape", newline="")
-            reader = csv.reader(lines, delimiter=self.separator)
+            reader = csv.reader(self._bounded(lines), delimiter=self.separator)
             try:
                 for cells in reader:
                     if cells:
@@ -80,6 +86,17 @@ class CsvFile:
                     begin = reader.line_num + 1
             except csv.Error as error:
                 raise DataError(f"{self.name}: line {begin}: {error}; is a quote not closed?") from error
+
+    def _bounded(self, lines: io.TextIOWrapper) -> Iterator[str]:
+        """The lines; a file without line ends must not fill the memory before it is refused."""
+        number = 0
+        while line := lines.readline(MAX_LINE):
+            number += 1
+            if len(line) == MAX_LINE:
+                raise DataError(
+                    f"{self.name}: line {number} has {MAX_LINE} characters or more; expected text with line ends."
+                )
+            yield line
 
     @contextmanager
     def open(self) -> Iterator[Any]:
@@ -119,7 +136,7 @@ def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) 
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
-            quote, bytes that are not text in the file's encoding, or no row at all.
+            quote, or bytes that are not text in the file's encoding.
     """
     words = pa.dictionary(pa.int32(), pa.string())
     number = pa.string() if file.thousands else pa.float64()
@@ -140,8 +157,6 @@ def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) 
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
             raise DataError(f"{file.name}: cannot be read as CSV: {error}.") from error
-    if table.num_rows == 0:
-        raise DataError(f"{file.name}: there is a header and no row below it; expected at least one row.")
     return table
 
 

@@ -1,9 +1,7 @@
-"""Reading: a file or a frame becomes the long table ``unique_id, ds, y``, renamed once and for all."""
+"""Reading: a source or a frame becomes the long table ``unique_id, ds, y``, renamed once and for all."""
 
 from __future__ import annotations
 
-import stat
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,48 +11,27 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsforecast.config.schema import DataConfig
-from tsforecast.config.words import nearest_word
+from tsforecast.config.location import STDIN
+from tsforecast.config.schema import CovariatesConfig, DataConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps, to_words
-from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
+from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
+from tsforecast.series.sources import (
+    Part,
+    joined_tables,
+    name_of,
+    opener_of,
+    place_in,
+    read_parts,
+    without_dictionaries,
+)
 from tsforecast.series.timeaxis import INTEGER
 
 __all__ = ["LONG_NAMES", "STDIN", "listed", "name_of", "opener_of", "place_of", "read_future", "read_table"]
 
-STDIN = "-"
 LONG_NAMES = ("unique_id", "ds", "y")
-MAX_COLUMNS_SHOWN = 20
 
 Values = TypeVar("Values")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The names of the columns that are read, as the file spells them."""
-
-    time: str
-    targets: tuple[str, ...]
-    id: str | None
-    covariates: dict[str, str]  # column -> config key
-    categorical: frozenset[str]
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Config key of each column."""
-        keys = {self.time: "data.time"} | dict.fromkeys(self.targets, "data.target")
-        if self.id is not None:
-            keys[self.id] = "data.id"
-        return keys | self.covariates
-
-    @property
-    def text(self) -> list[str]:
-        named = [self.time] if self.id is None else [self.time, self.id]
-        return [*named, *(name for name in self.covariates if name in self.categorical)]
-
-    @property
-    def numbers(self) -> list[str]:
-        return [*self.targets, *(name for name in self.covariates if name not in self.categorical)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +40,45 @@ class Source:
 
     name: str
     columns: Columns
-    table: Any  # a pyarrow table
-    csv: CsvFile | None = None
+    table: Any  # a pyarrow table, the rows of all parts
+    parts: Sequence[Part]
 
     def read(self, column: str, convert: Callable[[Any], Values]) -> Values:
         """A column converted, with file, line and column in front of what is wrong in it."""
         try:
             return convert(self.table.column(column))
         except CellError as error:
-            place = "" if error.row is None else f"{self._place(error.row)}, "
-            raise DataError(f"{self.name}: {place}column {column!r}: {error}.") from error
+            place = f"{self.name}: " if error.row is None else self._place(error.row)
+            raise DataError(f"{place}column {column!r}: {error}.") from error
         except pa.ArrowException as error:
             raise DataError(f"{self.name}: column {column!r}: cannot be converted: {error}.") from error
 
     def _place(self, row: int) -> str:
-        return f"row {row + 1}" if self.csv is None else f"line {line_of(self.csv, row)}"
+        """File and line of a row."""
+        ends = np.cumsum([part.table.num_rows for part in self.parts])
+        k = int(np.searchsorted(ends, row, side="right"))
+        part = self.parts[k]
+        return f"{part.name}: {part.place(row - int(ends[k]) + part.table.num_rows)}, "
 
 
 def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = None) -> pd.DataFrame:
-    """The long table of all series, its rows in the order of the file.
+    """The long table of all series, its rows in the order of the source.
 
     Columns are ``unique_id`` (text), ``ds`` (timestamps to the microsecond, or int64 with ``freq: integer``),
     ``y`` (float64, NaN for missing) and the covariates under their own names (float64, or text where they are
-    categorical). The index is the data row of the file, counted from 0. A wide file gives one series per target
-    column, one after the other.
+    categorical). The index is the data row of the source, counted from 0 over all its files. A wide file gives one
+    series per target column, one after the other.
 
     Args:
         data: names of the columns and form of the file.
-        source: instead of ``data.path``: a path, ``-`` for the standard input, or a frame with the user's
-            column names or with ``unique_id``, ``ds`` and ``y``.
+        source: instead of ``data.path``: what that may be, or a frame with the user's column names or with
+            ``unique_id``, ``ds`` and ``y``.
 
     Raises:
-        DataError: the file is missing or not readable, a column is absent, or a cell cannot be read.
+        DataError: there is nothing to read, a column is absent, or a cell cannot be read.
+        ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
     """
-    if isinstance(source, pd.DataFrame):
-        return _long_table(_from_frame(source, _columns_of(data)), data)
-    path = str(data.path if source is None else source)
-    if path.endswith(".parquet"):
-        return _long_table(_from_parquet(path, _columns_of(data)), data)
-    return _long_table(_from_csv(path, data, _columns_of(data)), data)
+    return _long_table(_opened(data, data.path if source is None else source), data)
 
 
 def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataFrame:
@@ -109,101 +86,54 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
 
     Raises:
         DataError: as :func:`read_table`.
+        ConfigError: as :func:`read_table`.
     """
-    columns = _columns_of(data)
-    wanted = set(data.covariates.future)
-    ahead = replace(
-        columns,
-        targets=(),
-        covariates={name: key for name, key in columns.covariates.items() if name in wanted},
+    names = data.covariates.future
+    words = [name for name in data.covariates.categorical if name in names]
+    # No target is named, which no config of a user may do.
+    ahead = data.model_copy(
+        update={"target": [], "covariates": CovariatesConfig(future=names, categorical=words)}
     )
-    if isinstance(source, pd.DataFrame):
-        found = _from_frame(source, ahead)
-    elif str(source).endswith(".parquet"):
-        found = _from_parquet(str(source), ahead)
-    else:
-        found = _from_csv(str(source), data, ahead)
-    ds = found.read(found.columns.time, _time_reader(data))
-    table: dict[str, Any] = {"ds": ds}
+    found = _opened(ahead, source)
+    table: dict[str, Any] = {"ds": found.read(found.columns.time, _time_reader(data))}
     if found.columns.id is not None:
         table = {"unique_id": found.read(found.columns.id, to_ids).array, **table}
-    return pd.DataFrame(table | {name: _covariate(found, name) for name in ahead.covariates})
+    return pd.DataFrame(table | {name: _covariate(found, name) for name in names})
+
+
+def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
+    """A source with the columns the config names, not yet converted."""
+    if isinstance(source, pd.DataFrame):
+        return _from_frame(source, columns_of(data))
+    path, columns = str(source), columns_of(data)
+    try:
+        parts = read_parts(path, data)
+    except DataError as error:
+        for name in columns.covariates:
+            if f"column {name!r}" in str(error) and "is not a number" in str(error):
+                raise _or_words(error, name) from error
+        raise
+    return _source(name_of(path), columns, parts)
 
 
 def place_of(data: DataConfig, where: str, row: int) -> str:
-    """Where a row of the table stands, for messages: its line in a CSV file, else its number.
+    """Where a row of the table stands, for messages: its file and line where it has them, else its number.
 
     Args:
         data: as given to :func:`read_table`.
-        where: the file the table was read from.
+        where: the source the table was read from.
         row: from the index of the table.
     """
-    if where.endswith(".parquet") or not Path(where).is_file():
-        return f"row {row + 1}"
-    return f"line {line_of(_open_csv(where, opener_of(where), data, _columns_of(data)), row)}"
+    return place_in(where, data, row)
 
 
-def name_of(path: str) -> str:
-    """What a file is called in messages."""
-    return "standard input" if path == STDIN else path
-
-
-def opener_of(path: str) -> Opener:
-    """What opens a file from its start, decompressed by its ending; ``-`` is the standard input, in memory.
-
-    Raises:
-        DataError: there is no such regular file, or it may not be read.
-    """
-    if path == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise DataError(f"{name_of(path)}: it is closed; pipe the data in, or name a file.")
-        content = sys.stdin.buffer.read()
-        return lambda: pa.BufferReader(content)
+def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
     try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            pa.input_stream(path, compression=None).close()
-            return lambda: pa.input_stream(path)
-    except OSError as error:
-        raise DataError(f"{path}: {_reason(error)}; check the path and the rights to read it.") from error
-    found = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-    raise DataError(
-        f"{path}: this is {found}; name a CSV or Parquet file, or pipe the data in and name it -."
-    )
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _from_csv(path: str, data: DataConfig, columns: Columns) -> Source:
-    file = _open_csv(path, opener_of(path), data, columns)
-    _refuse_absent(file.name, file.columns, columns)
-    try:
-        table = read_columns(file, text=columns.text, numbers=columns.numbers)
-    except DataError as error:
-        for name in columns.covariates:
-            if f"column {name!r}" in str(error):
-                raise _or_words(error, name) from error
-        raise
-    return Source(file.name, columns, table, file)
-
-
-def _open_csv(path: str, opener: Opener, data: DataConfig, columns: Columns) -> CsvFile:
-    return open_csv(name_of(path), opener, data.format, wanted=list(columns.keys), numbers=columns.numbers)
-
-
-def _from_parquet(path: str, columns: Columns) -> Source:
-    import pyarrow.parquet as pq  # most runs read CSV and start sooner without it
-
-    opener_of(path)
-    try:
-        file = pq.ParquetFile(path)
-        _refuse_absent(path, file.schema_arrow.names, columns)
-        table = file.read(columns=list(columns.keys))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}; check the file.") from error
-    return Source(path, columns, _decoded(_refuse_empty(path, table)))
+        return Source(name, columns, joined_tables([part.table for part in parts]), parts)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{name}: the files do not fit together: {error}; write all of them the same way."
+        ) from error
 
 
 def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
@@ -211,65 +141,14 @@ def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
     long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
     if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):
         columns = replace(columns, time="ds", targets=columns.targets and ("y",), id="unique_id")
-    _refuse_absent(name, list(map(str, frame.columns)), columns)
+    refuse_absent(name, list(map(str, frame.columns)), columns)
     try:
         table = pa.Table.from_pandas(frame[list(columns.keys)], preserve_index=False)
     except (pa.ArrowException, TypeError) as error:
         raise DataError(f"{name}: a column holds values of different types: {error.args[0]}.") from error
-    return Source(name, columns, _decoded(_refuse_empty(name, table)))
-
-
-def _decoded(table: Any) -> Any:
-    """Without dictionaries: those of categorical columns may hold words that no row has."""
-    fields = [
-        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
-
-
-def _refuse_empty(name: str, table: Any) -> Any:
     if table.num_rows == 0:
         raise DataError(f"{name}: there is no row; expected at least one.")
-    return table
-
-
-def _columns_of(data: DataConfig) -> Columns:
-    targets = (data.target,) if isinstance(data.target, str) else tuple(data.target)
-    covariates = {
-        name: f"data.covariates.{kind}"
-        for kind in ("static", "past", "future")
-        for name in getattr(data.covariates, kind)
-    }
-    categorical = frozenset(data.covariates.categorical)
-    return Columns(
-        time=data.time, targets=targets, id=data.id, covariates=covariates, categorical=categorical
-    )
-
-
-def _refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
-    for column, key in columns.keys.items():
-        count = found.count(column) if isinstance(found, list) else list(found).count(column)
-        if count > 1:
-            raise DataError(f"{name}: {count} columns are named {column!r}; give each its own name.")
-        if count == 0:
-            raise DataError(
-                f"{name}: there is no column {column!r}, which {key} names; "
-                f"the columns are {listed(found)}.{_nearest(column, found)}"
-            )
-
-
-def listed(columns: Sequence[str]) -> str:
-    """Names of columns for a message, cut where there are many."""
-    shown = ", ".join(map(repr, columns[:MAX_COLUMNS_SHOWN]))
-    hidden = len(columns) - MAX_COLUMNS_SHOWN
-    return f"{shown} and {hidden} more" if hidden > 0 else shown
-
-
-def _nearest(column: str, found: Sequence[str]) -> str:
-    by_lower = {name.strip().lower(): name for name in found}
-    nearest = nearest_word(column.strip(), list(by_lower))
-    return f" Did you mean {by_lower[nearest]!r}?" if nearest else ""
+    return _source(name, columns, [Part(name, without_dictionaries(table))])
 
 
 def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
@@ -314,7 +193,8 @@ def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
 
 
 def _number_reader(source: Source) -> Callable[[Any], Any]:
-    if source.csv is None:
+    csv = source.parts[0].csv  # all files of a source are laid out alike
+    if csv is None:
         return to_numbers
-    decimal, thousands = source.csv.decimal, source.csv.thousands
+    decimal, thousands = csv.decimal, csv.thousands
     return lambda column: to_numbers(column, decimal=decimal, thousands=thousands)

@@ -20,7 +20,8 @@ from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, panel_from_table, times_of
 from tsforecast.series.panel import Panel
-from tsforecast.series.read import read_future, read_table
+from tsforecast.series.read import name_of, read_future, read_table
+from tsforecast.series.sources import is_read
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
 
@@ -97,7 +98,8 @@ def predict(
 
     Args:
         run: the loaded run.
-        source: new data, with the columns the run was trained with; None starts from the rows the run keeps.
+        source: new data, whatever ``data.path`` may be, with the columns the run was trained with; None starts
+            from the rows the run keeps.
         horizon: steps to forecast; None takes the trained horizon. It may be longer.
         as_of: forget everything after this timestamp.
         quantile_levels: None takes those of the config.
@@ -130,7 +132,7 @@ def predict(
 
 def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame) -> Panel:
     """The panel with the future covariates of a file; rows of other series and times are not used."""
-    where = str(source) if isinstance(source, (str, Path)) else "future data"
+    where = name_of(str(source)) if isinstance(source, (str, Path)) else "future data"
     if not panel.future_names:
         raise ConfigError(
             f"--future: the run has no future covariates (data.covariates.future), so {where} is of no use."
@@ -227,7 +229,7 @@ def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
 
 
 def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
-    where = str(source) if isinstance(source, (str, Path)) else "data"
+    where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
     table = read_table(run.config.data, source=source)
     freq = run.tail.axis.freq
     try:
@@ -314,8 +316,8 @@ def check_out(data: str | Path | None, *, out: Path | None, plots: Path | None) 
             refuse_inside_run(option, path)
     if out is None:
         return
-    if data is not None and str(data) != "-" and out.resolve() == Path(data).resolve():
-        raise ConfigError(f"--out: {str(out)!r} is the file the data is read from; name another.")
+    if data is not None and is_read(str(data), out):
+        raise ConfigError(f"--out: {str(out)!r} is a file the data is read from; name another.")
     if out.suffix not in WRITTEN:
         raise ConfigError(
             f"--out: {str(out)!r} would be {out.suffix!r}; a forecast is written as .csv or .parquet."

@@ -27,7 +27,7 @@ from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.panel import Cutoffs, Panel, data_hash
-from tsforecast.series.read import read_table
+from tsforecast.series.read import name_of, read_table
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
@@ -159,7 +159,7 @@ def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Pane
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
     table = read_table(config.data, source=source)
-    where = config.data.path if source is None else "data frame"
+    where = name_of(config.data.path) if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
     _refuse_long_horizon(config, panel, where)
     return panel, repairs
