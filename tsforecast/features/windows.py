@@ -57,11 +57,6 @@ class Features:
         """Features per step: values, whether there was one, calendar, covariates."""
         return self.n_values + 1 + 2 * len(self.calendar) + len(self.past)
 
-    @property
-    def per_season(self) -> bool:
-        """Whether series are scaled by their seasonal error rather than by their standard deviation."""
-        return self.scaling == "seasonal"
-
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

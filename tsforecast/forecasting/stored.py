@@ -12,6 +12,7 @@ import torch
 from tsforecast.config.schema import CELLS_WITH, ModelConfig
 from tsforecast.errors import RunError
 from tsforecast.features.scaling import Scales
+from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.forecasting.intervals import Spread
@@ -49,6 +50,7 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
     """
     weights = {WEIGHTS + name: value.cpu().numpy() for name, value in model.network.state_dict().items()}
     arrays = {
+        "transform.lambdas": model.transform.lambdas,
         "scales.center": model.scales.center,
         "scales.scale": model.scales.scale,
         "scales.past_center": model.scales.past_center,
@@ -62,6 +64,7 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
     }
     values = {
         "features": model.features.to_json(),
+        "transform": {"name": model.transform.name, "difference": model.transform.difference},
         "horizon": model.horizon,
         "precision": model.precision,
         "non_negative": model.non_negative,
@@ -97,6 +100,11 @@ def from_storage(
         network=network.to(device).eval(),
         features=features,
         unique_ids=tuple(values["unique_ids"]),
+        transform=Transform(
+            name=values["transform"]["name"],
+            difference=values["transform"]["difference"],
+            lambdas=arrays["transform.lambdas"],
+        ),
         scales=Scales(
             center=arrays["scales.center"],
             scale=arrays["scales.scale"],

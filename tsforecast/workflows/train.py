@@ -20,6 +20,7 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import resolve
+from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
@@ -68,7 +69,7 @@ class Trained:
         """What ``metrics.json`` holds."""
         return {
             "model": model_name(self.config),
-            "y_hat": "mean" if self.model.network.cell.reservoir else "median",
+            "y_hat": _kind_of_point(self.model),
             "validation_mase": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
@@ -162,6 +163,7 @@ def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Pane
     table = read_table(config.data, source=source)
     where = config.data.path if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
+    check_values(panel, table, config, where=where)
     _refuse_long_horizon(config, panel, where)
     return panel, repairs
 
@@ -281,11 +283,12 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     """The files of the run folder; the manifest comes after them."""
     config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
-    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history + config.horizon))
+    kept = trained.model.features.history + trained.model.transform.difference + config.horizon
+    values, arrays = to_storage(trained.model, panel.tail(kept))
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
-        "y_hat": "mean" if trained.model.network.cell.reservoir else "median",
+        "y_hat": _kind_of_point(trained.model),
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
@@ -310,6 +313,11 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     if test:
         draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
         plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=test.scores.by_lead_time)
+
+
+def _kind_of_point(model: FittedModel) -> str:
+    """What ``y_hat`` is: a reservoir is fitted to squared errors, and its mean on a curve is a median off it."""
+    return "mean" if model.network.cell.reservoir and model.transform.name == "none" else "median"
 
 
 def _training_range(panel: Panel) -> list[str]:
