@@ -15,12 +15,14 @@ from torch import Tensor
 from tsforecast.series.magnitude import binary_unit
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 
-__all__ = ["SCALINGS", "Scales", "fit_scales", "window_scale"]
+__all__ = ["SCALINGS", "UNCENTERED", "Scales", "fit_scales", "lost_in_float32", "window_scale"]
 
 # Spread smaller than this share of the level is rounding noise of float64.
 NOISE = 1e-12
 # Share of the level that the mean of equal values may be off by.
 ROUNDING = 1e-13
+# A series whose range is fewer than a hundred steps of float32 has lost its shape.
+RESOLVED = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +77,19 @@ def fit_scales(panel: Panel, *, season_length: int, scaling: str) -> Scales:
         scale = np.where(spread > NOISE * largest, spread, scale)
     past_center, past_scale = _standard(panel.past)
     return Scales(center=center * unit, scale=scale * unit, past_center=past_center, past_scale=past_scale)
+
+
+def lost_in_float32(panel: Panel) -> list[str]:
+    """Names of the series whose changes are mostly rounding unless a centre is subtracted, as 1e9 with small noise."""
+    of_row = np.repeat(np.arange(panel.n_series), panel.lengths)
+    finite = np.isfinite(panel.y)
+    low, high = np.full(panel.n_series, np.inf), np.full(panel.n_series, -np.inf)
+    np.minimum.at(low, of_row[finite], panel.y[finite])
+    np.maximum.at(high, of_row[finite], panel.y[finite])
+    changes = high > low
+    resolution = np.maximum(np.abs(low), np.abs(high)) * np.finfo(np.float32).eps
+    lost = changes & (resolution > RESOLVED * np.where(changes, high - low, 0.0))
+    return [panel.unique_ids[series] for series in np.flatnonzero(lost)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,6 +286,10 @@ SCALINGS: dict[str, Scaling] = {
 }
 # Short for the two that are asked for most.
 SCALINGS |= {"series": SCALINGS["standard"], "window": SCALINGS["standard_by_window"]}
+
+
+# Those that subtract nothing.
+UNCENTERED = ("none", "mean_abs", "mean_abs_by_window")
 
 
 def window_scale(

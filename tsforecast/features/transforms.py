@@ -28,6 +28,8 @@ MAX_LAMBDA = 2.0
 LAMBDA_DIGITS = 2
 # |lambda log y| stays below this, so that the curve neither overflows nor vanishes.
 MAX_EXPONENT = 600.0
+# The network counts in float32, which ends at 3e38.
+LARGEST_UNSCALED = 1e30
 # A series with fewer values, or with hardly any growth to even out, takes the middle lambda of the others.
 MIN_VALUES = 8
 MIN_LOG_RANGE = 1e-3
@@ -160,11 +162,13 @@ def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: st
     """
     curve = CURVES[config.transform]
     given = np.isfinite(panel.y)
+    plain = config.transform == config.scaling == "none"
+    largest = LARGEST_UNSCALED if plain else LARGEST
     for taken, problem, way_out in (
         (
-            np.abs(panel.y) <= LARGEST,
-            f"is beyond {LARGEST:g}, and larger numbers cannot be summed in float64",
-            "correct the cell, or give the values in a larger unit",
+            np.abs(panel.y) <= largest,
+            f"is beyond {largest:g}, the largest size that can be counted with{' unscaled' if plain else ''}",
+            f"correct the cell, {'set scaling: auto, ' if plain else ''}or give the values in a larger unit",
         ),
         (
             curve.takes(panel.y),

@@ -16,7 +16,7 @@ from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.evaluation.scores import actuals, rolling_cutoffs
-from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.scaling import UNCENTERED, Scales, fit_scales, lost_in_float32
 from tsforecast.features.transforms import Transform, fit_transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.forecast import FittedModel, forecast_levels, never_negative
@@ -158,6 +158,7 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     seen = transform.differences(transform.levels(known))
     windows = _windows(seen, features, plan, transform)
     scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
+    _warn_of_lost_changes(seen, features)
     seed_everything(plan.seed)
     base = _best_base(seen, features, plan, differenced=transform.difference > 0)
     network = build_network(config.model, features, base=base or 0)
@@ -175,6 +176,18 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
         windows=windows,
         reader=WindowReader(seen, features, scales, horizon=plan.horizon, device=device),
         validation=_Validation(panel, config, features, transform, scales, device=device),
+    )
+
+
+def _warn_of_lost_changes(seen: Panel, features: Features) -> None:
+    if features.scaling not in UNCENTERED or not (lost := lost_in_float32(seen)):
+        return
+    log.warning(
+        "scaling: %s subtracts nothing, so the changes of %d series are lost beside their level in float32; "
+        "set scaling: auto: %s",
+        features.scaling,
+        len(lost),
+        ", ".join(map(repr, lost[:5])) + (", …" if len(lost) > 5 else ""),
     )
 
 

@@ -81,7 +81,10 @@ def inspect(run: LoadedRun, *, series: str | None = None) -> Inspection:
         position = int(panel.positions(cutoffs)[0])
         ds = panel.axis.timestamps(np.arange(position - features.lookback + 1, position + 1))
         target = run.config.data.target
-        y_label = target if isinstance(target, str) else ""
+        names = [target if isinstance(target, str) else "", run.model.transform.text]
+        y_label = ", ".join(
+            filter(None, names)
+        )  # what the network reads, scaled back but not transformed back
         title = panel.unique_ids[cutoffs.series[0]]
         above = SeriesAbove(title, ds, np.where(observed[0], values, np.nan), y_label)
     else:

@@ -27,6 +27,7 @@ from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_cur
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import panel_from_table
+from tsforecast.series.magnitude import far_off
 from tsforecast.series.panel import Cutoffs, Panel, data_hash
 from tsforecast.series.read import read_table
 from tsforecast.storage.atomic import write_text
@@ -115,6 +116,7 @@ def train(
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
+    _warn_of_far_values(panel)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -245,6 +247,21 @@ def _warn_of_short_split(config: Config) -> None:
                 steps,
                 config.horizon,
             )
+
+
+def _warn_of_far_values(panel: Panel) -> None:
+    rows = far_off(panel)
+    if not len(rows):
+        return
+    series = int(np.searchsorted(panel.offsets, rows[0], side="right")) - 1
+    position = panel.starts[series] + rows[:1] - panel.offsets[series]
+    log.warning(
+        "%d series have a value out of all proportion to their others, first %r: %g at %s; correct it if it is wrong",
+        len(rows),
+        panel.unique_ids[series],
+        panel.y[rows[0]],
+        panel.axis.timestamps(position)[0],
+    )
 
 
 def _fingerprint(config: Config, panel: Panel) -> str:
