@@ -97,6 +97,11 @@ def test_lambda_does_not_depend_on_the_unit(unit: float) -> None:
     )
 
 
+def test_lambda_is_zero_or_far_enough_from_it_to_be_undone() -> None:
+    lambdas = fitted(panel_of(np.exp(np.random.default_rng(0).normal(size=300))), "boxcox").lambdas
+    assert lambdas.tolist() == [0.0]
+
+
 def test_one_missing_value_does_not_spoil_lambda() -> None:
     y = (5 + np.random.default_rng(0).normal(size=300)) ** 2
     holed = y.copy()
@@ -224,8 +229,12 @@ def test_whatever_the_network_says_the_forecast_is_finite(name: str) -> None:
             "0",
             "the value 0 at 2020-03-01 00:00:00 cannot be transformed: transform 'log' takes numbers above 0",
         ),
-        ("log", "-2", "set transform: log1p, which takes 0, or none"),
-        ("boxcox", "0", "transform 'boxcox' takes numbers above 0; set transform: log1p"),
+        ("log", "-2", "numbers above 0; set transform: none, which takes every number"),
+        (
+            "boxcox",
+            "0",
+            "'boxcox' takes numbers above 0; set transform: log1p, which takes 0 and numbers above",
+        ),
         ("log1p", "-2", "transform 'log1p' takes 0 and numbers above; set transform: none"),
         ("none", "1e305", "the value 1e\\+305 .* is beyond 1e\\+300"),
         ("none", "-1e305", "the value -1e\\+305 .* is beyond 1e\\+300"),
@@ -322,6 +331,22 @@ def test_rows_after_the_cutoff_change_nothing_that_is_fitted(tmp_path: Path) -> 
     assert all(np.array_equal(fits[0][key], fits[1][key]) for key in fits[0])
 
 
+def test_the_held_back_part_does_not_reach_lambda_or_the_scales(tmp_path: Path) -> None:
+    quick = {"max_steps": 12, "batch_size": 16, "final_fit": False}
+    changes: dict[str, object] = {"transform": "boxcox", "training": quick}
+    plain = run_of(tmp_path, FRAME, "a", **changes)
+    split = plain.config.split
+    assert isinstance(split.validation, int)
+    assert isinstance(split.test, int)
+    changed = FRAME.copy()
+    held_back = changed.groupby("unique_id").cumcount(ascending=False) < split.validation + split.test
+    changed.loc[held_back, "y"] **= 3
+    other = run_of(tmp_path, changed, "b", **changes)
+    assert np.array_equal(plain.model.transform.lambdas, other.model.transform.lambdas)
+    assert np.array_equal(plain.model.scales.center, other.model.scales.center)
+    assert np.array_equal(plain.model.scales.scale, other.model.scales.scale)
+
+
 def test_rows_after_a_cutoff_move_no_forecast_from_it(tmp_path: Path) -> None:
     from tsforecast.forecasting.forecast import forecast
 
@@ -371,7 +396,7 @@ def test_intervals_of_summed_differences_widen_and_cover_a_random_walk(tmp_path:
 
 @pytest.mark.parametrize("transform", ["log", "log1p", "boxcox"])
 def test_a_zero_floor_holds_on_every_curve(tmp_path: Path, transform: str) -> None:
-    frame = FRAME.assign(y=FRAME["y"] / 1e3)
+    frame = FRAME.assign(y=np.abs(np.random.default_rng(0).normal(size=len(FRAME))))
     forecast = run_of(tmp_path, frame, transform=transform, difference=1).forecast
     assert (forecast[["q0.1", "y_hat", "q0.9"]].to_numpy() >= 0).all()
 

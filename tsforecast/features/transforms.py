@@ -44,14 +44,12 @@ class Curve:
         inverse: values, from transformed ones and the lambda of each; finite for finite ones.
         takes: which values it is defined for.
         expected: these, in words.
-        way_out: what to set instead.
     """
 
     forward: Callable[[FloatArray, FloatArray], FloatArray]
     inverse: Callable[[FloatArray, FloatArray], FloatArray]
     takes: Callable[[FloatArray], BoolArray]
     expected: str
-    way_out: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +171,7 @@ def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: st
         (
             curve.takes(panel.y),
             f"cannot be transformed: transform {config.transform!r} takes {curve.expected}",
-            curve.way_out,
+            _way_out(panel.y[given]),
         ),
     ):
         wrong = np.flatnonzero(given & ~taken)
@@ -186,6 +184,12 @@ def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: st
             f"{name_of(where)}: {place}series {shown(panel.unique_ids[series[0]])}: the value "
             f"{panel.y[wrong[0]]:g} at {moment} {problem}{others}; {way_out}."
         )
+
+
+def _way_out(y: FloatArray) -> str:
+    """The curve nearest to a logarithm that takes all these values."""
+    name = next(name for name in ("log1p", "none") if CURVES[name].takes(y).all())
+    return f"set transform: {name}, which takes {CURVES[name].expected}"
 
 
 def _place(
@@ -274,27 +278,23 @@ CURVES: dict[str, Curve] = {
         inverse=lambda z, _: z,
         takes=np.isfinite,
         expected="every number",
-        way_out="correct the cell",
     ),
     "log": Curve(
         forward=lambda y, _: np.log(y),
         inverse=lambda z, _: np.exp(z),
         takes=lambda y: y > 0,
         expected="numbers above 0",
-        way_out="set transform: log1p, which takes 0, or none, which takes every number",
     ),
     "log1p": Curve(
         forward=lambda y, _: np.log1p(y),
         inverse=lambda z, _: np.expm1(z),
         takes=lambda y: y >= 0,
         expected="0 and numbers above",
-        way_out="set transform: none, which takes every number",
     ),
     "boxcox": Curve(
         forward=_box_cox,
         inverse=_box_cox_inverse,
         takes=lambda y: y > 0,
         expected="numbers above 0",
-        way_out="set transform: log1p, which takes 0, or none, which takes every number",
     ),
 }
