@@ -128,6 +128,13 @@ def test_storing_and_reading_back_leaves_forecasts_equal_to_the_bit(panel: Panel
     )
 
 
+def test_a_run_from_before_there_were_transforms_has_none(panel: Panel) -> None:
+    values, arrays = to_storage(fitted(panel), panel.tail(FEATURES.history))
+    del values["transform"], arrays["transform.lambdas"]
+    back = from_storage(values, arrays, SETTINGS, device=torch.device("cpu"))
+    assert (back.transform.text, back.transform.lambdas.tolist()) == ("", [1, 1])
+
+
 def test_a_very_long_rollout_stays_finite(panel: Panel) -> None:
     assert np.isfinite(forecast(fitted(panel), panel, panel.last_cutoffs, 2000).y_hat).all()
 

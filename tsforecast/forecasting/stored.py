@@ -100,11 +100,7 @@ def from_storage(
         network=network.to(device).eval(),
         features=features,
         unique_ids=tuple(values["unique_ids"]),
-        transform=Transform(
-            name=values["transform"]["name"],
-            difference=values["transform"]["difference"],
-            lambdas=arrays["transform.lambdas"],
-        ),
+        transform=_transform(values, arrays),
         scales=Scales(
             center=arrays["scales.center"],
             scale=arrays["scales.scale"],
@@ -117,6 +113,13 @@ def from_storage(
         non_negative=values["non_negative"],
         precision=values["precision"] if device.type == "cuda" else "float32",
     )
+
+
+def _transform(values: Mapping[str, Any], arrays: Arrays) -> Transform:
+    """The transform of a run; one that was written before there were any has none."""
+    stored = values.get("transform", {"name": "none", "difference": 0})
+    lambdas = arrays.get("transform.lambdas", np.ones(len(values["unique_ids"])))
+    return Transform(name=stored["name"], difference=stored["difference"], lambdas=lambdas)
 
 
 def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
