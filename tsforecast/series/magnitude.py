@@ -34,7 +34,6 @@ def far_off(panel: Panel) -> IntArray:
         if finite.sum() < 3:
             continue
         y = np.where(finite, y, 0.0)
-        y = y / binary_unit(np.abs(y).max())
         distance = np.where(finite, np.abs(y - np.median(y[finite])), 0.0)
         most = int(np.argmax(distance))
         others = (distance.sum() - distance[most]) / (finite.sum() - 1)
