@@ -118,7 +118,7 @@ def reader_of(panel: Panel, **spec: Any) -> WindowReader:
         categories=_words_in(panel),
         **spec,
     )
-    scales = fit_scales(panel, season_length=12, per_season=False)
+    scales = fit_scales(panel, season_length=12, scaling="standard")
     return WindowReader(panel, features, scales, horizon=HORIZON, device=torch.device("cpu"))
 
 
@@ -157,7 +157,7 @@ def test_words_that_were_not_learned_are_one_unknown_word() -> None:
     panel = panel_of(frame())
     learned = reader_of(panel)
     features = replace(learned.features, categories={**learned.features.categories, "campaign": ("none",)})
-    scales = fit_scales(panel, season_length=12, per_season=False)
+    scales = fit_scales(panel, season_length=12, scaling="standard")
     reader = WindowReader(panel, features, scales, horizon=1, device=torch.device("cpu"))
     codes = reader.read(panel.last_cutoffs, 1).known[..., 3]
     words = learned.read(panel.last_cutoffs, 1).known[..., 3]

@@ -51,7 +51,7 @@ def panel() -> Panel:
 
 
 def windows_of(panel: Panel, *, washout: int = 8) -> Windows:
-    scales = fit_scales(panel, season_length=12, per_season=False)
+    scales = fit_scales(panel, season_length=12, scaling="standard")
     reader = WindowReader(panel, FEATURES, scales, horizon=PLAN.horizon, device=torch.device("cpu"))
     ranges = training_cutoffs(panel, horizon=PLAN.horizon, lookback=FEATURES.lookback, season_length=12)
     return Windows.covering(reader, ranges, horizon=PLAN.horizon, washout=washout, seed=1)

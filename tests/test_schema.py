@@ -158,7 +158,7 @@ def test_a_horizon_is_a_whole_number_from_1_to_10000(value: object) -> None:
         ("forecast.non_negative", 1),
         ("runtime.device", "tpu"),
         ("runtime.threads", 0),
-        ("scaling", "minmax"),
+        ("scaling", "maximum"),
         ("data.path", ""),
         ("data.path", "a\0b"),
         ("data.target", []),

@@ -490,10 +490,36 @@ class Config(_Section):
         "season of the seasonal naive.",
     )
     split: SplitConfig = Field(default_factory=SplitConfig, description="Steps kept from training.")
-    scaling: Literal["auto", "none", "series", "window", "seasonal"] = Field(
+    transform: Literal["none", "log", "log1p", "boxcox"] = Field(
+        default="none",
+        title="transform",
+        description="Curve each series is put on before it is scaled; forecasts are brought back. `log` and "
+        "`boxcox` take values above 0, `log1p` also 0.",
+    )
+    difference: PastSteps | None = Field(
+        default=None,
+        description="Forecast the change from so many steps before instead of the value, and sum it up; `null`: "
+        "the value.",
+    )
+    scaling: Literal[
+        "auto",
+        "none",
+        "standard",
+        "standard_by_window",
+        "minmax",
+        "minmax_by_window",
+        "robust",
+        "robust_by_window",
+        "mean_abs",
+        "mean_abs_by_window",
+        "seasonal",
+        "series",
+        "window",
+    ] = Field(
         default="auto",
         title="scaling",
-        description="How series are brought to one scale: by series, by window, or by season.",
+        description="How series are brought to one scale, each as a whole or `_by_window`; `auto` is `seasonal`, "
+        "`series` and `window` are short for `standard` and `standard_by_window`. See docs/scaling.md.",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="The recurrent network.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="How the network learns.")

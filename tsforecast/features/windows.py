@@ -79,11 +79,6 @@ class Features:
         """Names of all covariates, in the order of the inputs."""
         return (*self.future, *self.past, *self.static)
 
-    @property
-    def per_season(self) -> bool:
-        """Whether series are scaled by their seasonal error rather than by their standard deviation."""
-        return self.scaling == "seasonal"
-
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -12,6 +12,7 @@ import torch
 from tsforecast.config.schema import CELLS_WITH, ModelConfig
 from tsforecast.errors import RunError
 from tsforecast.features.scaling import Scales
+from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.forecasting.intervals import Spread
@@ -51,6 +52,7 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
     """
     weights = {WEIGHTS + name: value.cpu().numpy() for name, value in model.network.state_dict().items()}
     arrays = {
+        "transform.lambdas": model.transform.lambdas,
         "scales.center": model.scales.center,
         "scales.scale": model.scales.scale,
         "scales.past_center": model.scales.past_center,
@@ -71,6 +73,7 @@ def to_storage(model: FittedModel, tail: Panel) -> tuple[dict[str, Any], Arrays]
     }
     values = {
         "features": model.features.to_json(),
+        "transform": {"name": model.transform.name, "difference": model.transform.difference},
         "horizon": model.horizon,
         "precision": model.precision,
         "non_negative": model.non_negative,
@@ -107,6 +110,7 @@ def from_storage(
         network=network.to(device).eval(),
         features=features,
         unique_ids=tuple(values["unique_ids"]),
+        transform=_transform(values, arrays),
         scales=Scales(
             **{name.removeprefix(SCALES): array for name, array in arrays.items() if name.startswith(SCALES)}
         ),
@@ -116,6 +120,13 @@ def from_storage(
         non_negative=values["non_negative"],
         precision=values["precision"] if device.type == "cuda" else "float32",
     )
+
+
+def _transform(values: Mapping[str, Any], arrays: Arrays) -> Transform:
+    """The transform of a run; one that was written before there were any has none."""
+    stored = values.get("transform", {"name": "none", "difference": 0})
+    lambdas = arrays.get("transform.lambdas", np.ones(len(values["unique_ids"])))
+    return Transform(name=stored["name"], difference=stored["difference"], lambdas=lambdas)
 
 
 def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:

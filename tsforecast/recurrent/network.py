@@ -71,10 +71,11 @@ class Network(nn.Module):
         self.reset_base(base)
 
     @torch.no_grad()
-    def reset_base(self, base: int) -> None:
-        """Makes one of the shown values the forecast that the head corrects."""
+    def reset_base(self, base: int | None) -> None:
+        """Makes one of the shown values the forecast that the head corrects; None: their usual size, 0."""
         self.base.zero_()
-        self.base[base] = 1.0
+        if base is not None:
+            self.base[base] = 1.0
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Forecasts of the step after each step read, and the state to go on with; for causal networks.

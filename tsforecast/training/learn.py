@@ -16,9 +16,10 @@ from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.evaluation.scores import actuals, rolling_cutoffs
-from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.scaling import UNCENTERED, Scales, fit_scales, lost_in_float32
+from tsforecast.features.transforms import Transform, fit_transform
 from tsforecast.features.windows import Features, WindowReader
-from tsforecast.forecasting.forecast import FittedModel, forecast_windows, never_negative
+from tsforecast.forecasting.forecast import FittedModel, forecast_levels, never_negative
 from tsforecast.forecasting.intervals import Spread, fit_spread
 from tsforecast.forecasting.stored import build_network
 from tsforecast.recurrent.layers import Stepwise
@@ -57,14 +58,14 @@ class Learned:
         plan: of its training.
         fit: how that went.
         config: as given, with what the fit itself chose (a reservoir's ridge strength).
-        base: the shown value that the untrained network returns.
+        base: the shown value that the untrained network returns; None: their usual size.
     """
 
     model: FittedModel
     plan: Plan
     fit: Fit
     config: Config
-    base: int
+    base: int | None
 
 
 def learn(
@@ -114,6 +115,7 @@ def learn(
         network=network,
         features=features,
         unique_ids=panel.unique_ids,
+        transform=ground.transform,
         scales=ground.scales,
         never_negative=never_negative(ground.known),
         spread=validation.spread(network),
@@ -147,10 +149,11 @@ class _Ground:
     """What a training starts from: an untrained network, and windows before the validation part."""
 
     network: Network
-    base: int
+    base: int | None
     features: Features
     plan: Plan
     known: Panel
+    transform: Transform
     scales: Scales
     windows: tuple[IntArray, IntArray, IntArray]
     reader: WindowReader
@@ -161,13 +164,15 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     plan = plan_of(config)
     known = panel.drop_last(cast(int, config.split.validation))
     features = features_of(config, known)
-    windows = training_cutoffs(
-        known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
+    transform = fit_transform(known, config)
+    seen = transform.differences(transform.levels(known))
+    windows = _windows(seen, features, plan, transform)
+    scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
+    _warn_of_lost_changes(seen, features)
     seed_everything(plan.seed)
-    base = _best_base(known, features, plan)
-    network = build_network(config.model, features, base=base)
+    base = _best_base(seen, features, plan, differenced=transform.difference > 0)
+    network = build_network(config.model, features)
+    network.reset_base(base)
     if network.cell.reservoir:
         _draw_reservoir(network, config.model, seed=plan.seed)
     return _Ground(
@@ -176,10 +181,35 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
         features=features,
         plan=plan,
         known=known,
+        transform=transform,
         scales=scales,
         windows=windows,
-        reader=WindowReader(known, features, scales, horizon=plan.horizon, device=device),
-        validation=_Validation(panel, config, features, scales, device=device),
+        reader=WindowReader(seen, features, scales, horizon=plan.horizon, device=device),
+        validation=_Validation(panel, config, features, transform, scales, device=device),
+    )
+
+
+def _warn_of_lost_changes(seen: Panel, features: Features) -> None:
+    if features.scaling not in UNCENTERED or not (lost := lost_in_float32(seen)):
+        return
+    log.warning(
+        "scaling: %s subtracts nothing, so the changes of %d series are lost beside their level in float32; "
+        "set scaling: auto: %s",
+        features.scaling,
+        len(lost),
+        ", ".join(map(repr, lost[:5])) + (", …" if len(lost) > 5 else ""),
+    )
+
+
+def _windows(
+    seen: Panel, features: Features, plan: Plan, transform: Transform
+) -> tuple[IntArray, IntArray, IntArray]:
+    return training_cutoffs(
+        seen,
+        horizon=plan.horizon,
+        lookback=features.lookback,
+        season_length=features.season_length,
+        difference=transform.difference,
     )
 
 
@@ -193,12 +223,12 @@ def learn_all(
     """
     watcher = watcher or Watcher()
     model, features = learned.model, learned.model.features
-    scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
+    # The transform stays: the weights and the interval widths were found in its units.
+    seen = model.transform.differences(model.transform.levels(panel))
+    scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
     model = replace(model, scales=scales, never_negative=never_negative(panel))
-    windows = training_cutoffs(
-        panel, horizon=learned.plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    reader = WindowReader(panel, features, scales, horizon=learned.plan.horizon, device=device)
+    windows = _windows(seen, features, learned.plan, model.transform)
+    reader = WindowReader(seen, features, scales, horizon=learned.plan.horizon, device=device)
     if model.network.cell.reservoir:
         model.network.reset_base(learned.base)
         _fit_reservoir(model.network, reader, windows, learned.plan, learned.config, None, watcher=watcher)
@@ -302,23 +332,27 @@ def plan_of(config: Config) -> Plan:
     )
 
 
-def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
-    """Which of the shown values, repeated over the horizon, forecasts best inside the training rows."""
+def _best_base(panel: Panel, features: Features, plan: Plan, *, differenced: bool) -> int | None:
+    """Which of the shown values, repeated over the horizon, forecasts best inside the training rows.
+
+    None stands for the usual change, where that is a better forecast of differences than any of the newest ones.
+    """
     half = int(np.median(panel.lengths)) // 2
     reach = min(plan.horizon, half)
     if reach == 0:
         return 0
     cutoffs = rolling_cutoffs(panel, horizon=reach, test=min(4, half // reach) * reach)
     cutoffs = _sample(cutoffs, seed=plan.seed)
-    unit = fit_scales(panel, season_length=features.season_length, per_season=True).scale[
-        cutoffs.series, None
-    ]
+    scales = fit_scales(panel, season_length=features.season_length, scaling="seasonal")
+    unit = scales.scale[cutoffs.series, None]
     y = actuals(panel, cutoffs, reach)
-    errors = [
-        np.nanmean(np.abs(seasonal_naive(panel, cutoffs, reach, lag) - y) / unit)
-        for lag in (1, *features.lags)
-    ]
-    return int(np.argmin(errors))
+    repeated = [seasonal_naive(panel, cutoffs, reach, lag) for lag in (1, *features.lags)]
+    if differenced:
+        repeated.append(np.repeat(scales.center[cutoffs.series, None], reach, axis=1))
+    errors = [np.abs(forecast - y) / unit for forecast in repeated]
+    means = [np.inf if np.isnan(error).all() else float(np.nanmean(error)) for error in errors]
+    best = int(np.argmin(means))
+    return best if best <= len(features.lags) else None
 
 
 def _sample(cutoffs: Cutoffs, *, seed: int) -> Cutoffs:
@@ -333,7 +367,14 @@ class _Validation:
     """The held-back windows, read once: they give the score that stops training, and the interval widths."""
 
     def __init__(
-        self, panel: Panel, config: Config, features: Features, scales: Scales, *, device: torch.device
+        self,
+        panel: Panel,
+        config: Config,
+        features: Features,
+        transform: Transform,
+        scales: Scales,
+        *,
+        device: torch.device,
     ) -> None:
         held_back = cast(int, config.split.validation)
         self._horizon = min(config.horizon, held_back)
@@ -347,7 +388,10 @@ class _Validation:
                 f"(the longest has {panel.lengths.max(initial=0)}); lower split.validation or split.test."
             )
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
-        self._reader = WindowReader(panel, features, scales, horizon=self._horizon, device=device)
+        self._transform = transform
+        self._levels = transform.levels(panel)
+        seen = transform.differences(self._levels)
+        self._reader = WindowReader(seen, features, scales, horizon=self._horizon, device=device)
         self._precision = config.runtime.precision
         self._y = actuals(panel, self._cutoffs, self._horizon)
         unit = seasonal_scale(panel, self._cutoffs, features.season_length).mae
@@ -357,14 +401,23 @@ class _Validation:
 
     def score(self, network: Network) -> float:
         """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""
-        y_hat, _ = self._forecast(network)
+        levels, _ = self._forecast(network)
+        y_hat = self._transform.inverse(levels, self._cutoffs.series)
         return float(np.nanmean(np.abs(y_hat - self._y) / self._unit))
 
     def spread(self, network: Network) -> Spread:
-        y_hat, scale = self._forecast(network)
-        return fit_spread((self._y - y_hat) / scale[:, None])
+        """Interval widths from the errors on the curve, where the intervals are made as well."""
+        levels, scale = self._forecast(network)
+        errors = actuals(self._levels, self._cutoffs, self._horizon) - levels
+        return fit_spread(errors / scale[:, None])
 
     def _forecast(self, network: Network) -> tuple[FloatArray, FloatArray]:
-        return forecast_windows(
-            network, self._reader, self._cutoffs, self._horizon, precision=self._precision
+        return forecast_levels(
+            network,
+            self._reader,
+            self._cutoffs,
+            self._horizon,
+            transform=self._transform,
+            history=self._levels,
+            precision=self._precision,
         )

@@ -130,11 +130,13 @@ def _one_above(run: LoadedRun, cutoffs: Cutoffs, batch: Batch) -> SeriesAbove:
     values = batch.unscaled(batch.values)[0, -lookback:].cpu().numpy()
     position = int(panel.positions(cutoffs)[0])
     target = run.config.data.target
+    # Scaled back, but not transformed back: what the network reads.
+    names = [target if isinstance(target, str) else "", run.model.transform.text]
     return SeriesAbove(
         title=panel.unique_ids[cutoffs.series[0]],
         ds=panel.axis.timestamps(np.arange(position - lookback + 1, position + 1)),
         y=np.where(observed, values, np.nan),
-        y_label=target if isinstance(target, str) else "",
+        y_label=", ".join(filter(None, names)),
     )
 
 

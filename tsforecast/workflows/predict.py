@@ -14,6 +14,7 @@ import pandas as pd
 
 from tsforecast.config.schema import Config, DataConfig
 from tsforecast.errors import ConfigError, DataError, RunError
+from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
 from tsforecast.forecasting.stored import from_storage, tail_from_storage
 from tsforecast.runs import open_run, refuse_inside_run
@@ -184,7 +185,7 @@ def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
 
 
 def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
-    history = run.model.features.history
+    history = run.model.features.history + run.model.transform.difference
     short = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length < history]
     if short:
         log.warning(
@@ -237,6 +238,7 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Panel:
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
+    check_values(panel, table, run.config, where=where)
     panel = _in_zone(panel, run.tail.axis.timezone, where=where)
     for name, count in repairs.items():
         if count:

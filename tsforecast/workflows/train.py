@@ -20,12 +20,14 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import resolve
+from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import panel_from_table
+from tsforecast.series.magnitude import far_off
 from tsforecast.series.panel import Cutoffs, Panel, data_hash
 from tsforecast.series.read import name_of, read_table
 from tsforecast.storage.atomic import write_text
@@ -68,7 +70,7 @@ class Trained:
         """What ``metrics.json`` holds."""
         return {
             "model": model_name(self.config),
-            "y_hat": "mean" if self.model.network.cell.reservoir else "median",
+            "y_hat": _kind_of_point(self.model),
             "validation_mase": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
@@ -114,6 +116,7 @@ def train(
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
+    _warn_of_far_values(panel)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -161,6 +164,7 @@ def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Pane
     table = read_table(config.data, source=source)
     where = name_of(config.data.path) if source is None else "data frame"
     panel, repairs = panel_from_table(table, config.data, where=where)
+    check_values(panel, table, config, where=where)
     _refuse_long_horizon(config, panel, where)
     return panel, repairs
 
@@ -244,6 +248,21 @@ def _warn_of_short_split(config: Config) -> None:
             )
 
 
+def _warn_of_far_values(panel: Panel) -> None:
+    rows = far_off(panel)
+    if not len(rows):
+        return
+    series = int(np.searchsorted(panel.offsets, rows[0], side="right")) - 1
+    position = panel.starts[series] + rows[:1] - panel.offsets[series]
+    log.warning(
+        "%d series have a value out of all proportion to their others, first %r: %g at %s; correct it if it is wrong",
+        len(rows),
+        panel.unique_ids[series],
+        panel.y[rows[0]],
+        panel.axis.timestamps(position)[0],
+    )
+
+
 def _fingerprint(config: Config, panel: Panel) -> str:
     """Stands for everything the weights depend on."""
     return hashlib.sha256((dump_config(config) + data_hash(panel)).encode()).hexdigest()
@@ -296,11 +315,12 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     """The files of the run folder; the manifest comes after them."""
     config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
-    values, arrays = to_storage(trained.model, panel.tail(trained.model.features.history + config.horizon))
+    kept = trained.model.features.history + trained.model.transform.difference + config.horizon
+    values, arrays = to_storage(trained.model, panel.tail(kept))
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
-        "y_hat": "mean" if trained.model.network.cell.reservoir else "median",
+        "y_hat": _kind_of_point(trained.model),
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
@@ -326,6 +346,11 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     if test:
         draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
         plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=test.scores.by_lead_time)
+
+
+def _kind_of_point(model: FittedModel) -> str:
+    """What ``y_hat`` is: a reservoir is fitted to squared errors, and its mean on a curve is a median off it."""
+    return "mean" if model.network.cell.reservoir and model.transform.name == "none" else "median"
 
 
 def _training_range(panel: Panel) -> list[str]:
