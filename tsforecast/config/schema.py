@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 __all__ = [
+    "ASK",
     "CALENDAR_FEATURES",
     "CELLS_WITH",
     "CELL_NAMES",
@@ -60,6 +62,9 @@ CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "washout": ("esn",),
     }
 )
+
+# What `init` writes where only the user knows the answer; it is no value, and is refused with the question.
+ASK = "ask"
 
 MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
 
@@ -108,7 +113,17 @@ class FormatConfig(_Section):
     encoding: Text = Field(default="utf-8", description="Text encoding, by its Python name.")
     time_format: Auto | Text = Field(
         default="auto",
-        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601.",
+        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601, with its "
+        "weeks (`2024-W05`), and quarters (`2024-Q1`).",
+    )
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        default=None,
+        description="Unit of integers that count time since 1970 in UTC; `null` where time is no such count.",
+    )
+    timezone: Text | None = Field(
+        default=None,
+        description="Time zone, e.g. `Europe/Berlin`: timestamps without one are on its clock, others are "
+        "converted to it; `null` keeps them as they are.",
     )
 
     @field_validator("encoding")
@@ -122,6 +137,39 @@ class FormatConfig(_Section):
             ) from error
         return encoding
 
+    @field_validator("decimal", mode="before")
+    @classmethod
+    def _decimal_is_answered(cls, decimal: Any) -> Any:
+        if decimal == ASK:
+            raise ValueError(
+                "init left a question open: do numbers such as 1,500 or 1.500 have three decimals, or is that a "
+                "thousand and a half? Write the decimal mark, '.' or ','; where the other mark groups thousands, "
+                "set data.format.thousands to it as well"
+            )
+        return decimal
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _unit_is_answered(cls, unit: Any) -> Any:
+        if unit == ASK:
+            raise ValueError(
+                "init left a question open: what do the integers count? Write s, ms, us or ns for time since 1970; "
+                "where they count steps, remove this line and set data.freq: integer"
+            )
+        return unit
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, timezone: str | None) -> str | None:
+        try:
+            if timezone is not None:
+                ZoneInfo(timezone)
+        except (OSError, ValueError) as error:  # not found; a folder; not a name at all
+            raise ValueError(
+                f"{timezone!r} is not a time zone; write a name such as Europe/Berlin or UTC"
+            ) from error
+        return timezone
+
     @field_validator("separator", "decimal", "thousands")
     @classmethod
     def _usable_mark(cls, mark: str | None) -> str | None:
@@ -132,9 +180,22 @@ class FormatConfig(_Section):
     @field_validator("time_format")
     @classmethod
     def _has_a_field(cls, time_format: str) -> str:
+        if time_format == ASK or time_format.startswith(f"{ASK} "):
+            choices = time_format.removeprefix(ASK).strip() or "'%d/%m/%Y' or '%m/%d/%Y'"
+            raise ValueError(
+                f"init left a question open: the dates can be read in more than one way; write {choices}"
+            )
         if time_format != "auto" and "%" not in time_format:
             raise ValueError(f"{time_format!r} has no field such as %Y; write e.g. '%d.%m.%Y', or auto")
         return time_format
+
+    @model_validator(mode="after")
+    def _unit_or_pattern(self) -> FormatConfig:
+        if self.unit is not None and self.time_format != "auto":
+            raise ValueError(
+                f"unit {self.unit!r} is for integers and time_format {self.time_format!r} for dates; keep one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _marks_differ(self) -> FormatConfig:
@@ -219,6 +280,16 @@ class DataConfig(_Section):
                         "give each column one meaning"
                     )
                 seen[column] = meaning
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_counted_in_one_way(self) -> DataConfig:
+        for name in ("unit", "timezone"):
+            if self.freq == "integer" and getattr(self.format, name) is not None:
+                raise ValueError(
+                    f"format.{name} {getattr(self.format, name)!r} is for timestamps, and freq: integer counts "
+                    f"steps; remove one of them"
+                )
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ dictionary-encoded, so that each spelling is read once, however many series shar
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,12 +22,14 @@ __all__ = [
     "MISSING",
     "CellError",
     "fitting_formats",
+    "in_zone",
     "looks_like_number",
     "number_marks",
     "to_ids",
     "to_integers",
     "to_numbers",
     "to_timestamps",
+    "unix_timestamps",
 ]
 
 Column = Any  # a pyarrow array; pyarrow ships no types
@@ -39,6 +42,10 @@ INTEGER_TEXT = r"^[+-]?\d{1,18}$"
 ISO_TEXT = (
     r"^\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,6}0*)?)?)?(Z|[+-]\d{2}(?::?\d{2})?)?)?)?$"
 )
+# The week of ISO 8601 and the quarter, each of which is the name of its first day.
+WEEK_TEXT = r"^(\d{4})-?W(\d{2})$"
+QUARTER_TEXT = r"^(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[-/ ](\d{4}))$"
+BLANKS = " \t\u00a0"
 
 # Kinds of columns that hold numbers; one without any value has a kind of its own.
 NUMERIC = (
@@ -54,8 +61,33 @@ DATE_FORMATS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d"),
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%d %B %Y", "%B %d, %Y"),
     *("%Y%m%d", "%Y", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+    *("%m.%d.%Y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%d-%b-%y", "%d %b %y"),
+    *("%b %d %Y", "%d. %B %Y", "%Y %b", "%Y-%b", "%Y%m", "%m-%Y", "%m.%Y"),
 )
-CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+CLOCK_FORMATS = (
+    *("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S"),
+    *(" %I:%M%p", " %I %p", " %H", ", %H:%M", ", %I:%M %p"),
+)
+COMPACT_CLOCKS = ("%H", "%H%M", "%H%M%S", "T%H%M", "T%H%M%S")  # after a date without marks
+# A pattern of digits alone reads text of exactly that many; strptime would split other numbers somehow.
+DIGITS_OF = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
+
+
+ALL_FORMATS = (
+    *(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS),
+    *("%Y%m%d" + clock for clock in COMPACT_CLOCKS),
+)
+DIGITS_IN = {
+    form: sum(DIGITS_OF[field] for field in form[1::2])
+    for form in ALL_FORMATS
+    if re.fullmatch(r"(%[YmdHMS])+", form)
+}
+FEW = 20  # texts that rule out most patterns
+
+# Units of time since 1970, and how many make a second.
+UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+INTEGER_TEXT_OF_UNIT = r"^[+-]?\d{1,18}$|^[+-]?[1-8]\d{18}$"  # int64 and no more
 
 
 class CellError(ValueError):
@@ -153,7 +185,7 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
             "or data.freq: integer for integers that count steps"
         )
     encoded = _encoded(column)
-    spellings, codes = encoded.dictionary, np.asarray(encoded.indices)
+    spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
     try:
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
     except CellError as error:
@@ -161,11 +193,73 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
     return moments.take(codes)
 
 
+def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
+    """Timestamps in UTC to the microsecond from integers that count ``unit`` since 1970, ``(n_rows,)``.
+
+    Raises:
+        CellError: a cell that is no integer, a year beyond 9999, or a count of nanoseconds that is not one of
+            microseconds.
+    """
+    if not _is_text(column) and not pa.types.is_integer(column.type):
+        raise CellError(f"type {column.type} is not integer, as data.format.unit asks for; remove that key")
+    cells = pc.utf8_trim(column.cast(pa.string()), BLANKS)
+    fits = pc.match_substring_regex(cells, INTEGER_TEXT_OF_UNIT)
+    _refuse_first(cells, fits, "is not an integer, as data.format.unit expects; correct the cell")
+    counts = np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
+    per_second = UNITS[unit]
+    seconds = counts // per_second
+    sensible = (seconds >= FIRST_SECOND) & (seconds <= LAST_SECOND)
+    _refuse_first(
+        cells, sensible, f"as {unit} since 1970 leaves the years 1 to 9999; correct data.format.unit"
+    )
+    parts = (counts - seconds * per_second) * 1_000_000
+    _refuse_first(cells, parts % per_second == 0, "is finer than a microsecond; round it to microseconds")
+    return pd.DatetimeIndex((seconds * 1_000_000 + parts // per_second).view("datetime64[us]")).tz_localize(
+        "UTC"
+    )
+
+
+def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
+    """Timestamps in a time zone: converted, or read on its clock where they have none, ``(n_rows,)``.
+
+    Raises:
+        CellError: an hour that daylight saving leaves out, or one that it repeats, which is two instants.
+    """
+    if moments.tz is not None:
+        return moments.tz_convert(timezone)
+    shifted = moments.tz_localize(
+        timezone, nonexistent="NaT", ambiguous=np.ones(len(moments), dtype=np.bool_)
+    )
+    wrong = {"does not exist": shifted.isna()}
+    naive = moments.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT")
+    wrong["is there twice"] = naive.isna()
+    for problem, rows in wrong.items():
+        if rows.any():
+            row = int(np.argmax(rows))
+            raise CellError(
+                f"{str(moments[row])!r} {problem} on the clock of {timezone} (daylight saving); "
+                "write timestamps with their offset, as in 2024-10-27T02:30+01:00",
+                row,
+            )
+    return shifted
+
+
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
     """The usual strftime patterns that read every one of the timestamps."""
-    texts = spellings[:at_most].to_pandas()
-    formats = (date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS)
-    return [form for form in formats if pd.to_datetime(texts, format=form, errors="coerce").notna().all()]
+    return fitting(spellings[:at_most].to_pandas(), ALL_FORMATS)
+
+
+def fitting(texts: pd.Series[str], formats: Sequence[str]) -> list[str]:
+    """The patterns among ``formats`` that read every one of the texts."""
+    few = texts.iloc[:FEW]
+    likely = [form for form in formats if _reads(few, form)]
+    return [form for form in likely if len(texts) <= FEW or _reads(texts, form)]
+
+
+def _reads(texts: pd.Series[str], form: str) -> bool:
+    if (digits := DIGITS_IN.get(form)) and not texts.str.fullmatch(rf"\d{{{digits}}}").all():
+        return False
+    return bool(pd.to_datetime(texts, format=form, errors="coerce").notna().all())
 
 
 def looks_like_number(cell: str, *, decimal: str, thousands: str | None) -> bool:
@@ -198,6 +292,9 @@ def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) ->
 
 
 def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
+    for pattern, first_days in ((WEEK_TEXT, _first_of_weeks), (QUARTER_TEXT, _first_of_quarters)):
+        if len(spellings) and pc.all(pc.match_substring_regex(spellings, pattern)).as_py():
+            return first_days(spellings)
     fits = pc.match_substring_regex(spellings, ISO_TEXT)
     if not pc.all(fits).as_py():
         _refuse_first(
@@ -213,6 +310,19 @@ def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
         )
     moments = _moments(spellings, "ISO8601", utc=found != [""], expected="a date of the calendar")
     return moments.tz_convert(_zone(found[0])) if len(found) == 1 and found != [""] else moments
+
+
+def _first_of_weeks(spellings: Column) -> pd.DatetimeIndex:
+    """The Monday of each ISO week."""
+    mondays = pc.replace_substring_regex(spellings, WEEK_TEXT, r"\1-W\2-1")
+    return _moments(mondays, "%G-W%V-%u", utc=False, expected="a week of the calendar")
+
+
+def _first_of_quarters(spellings: Column) -> pd.DatetimeIndex:
+    parts = spellings.to_pandas().str.extract(QUARTER_TEXT)
+    years, quarters = parts[0].fillna(parts[3]), parts[1].fillna(parts[2]).astype(int)
+    firsts = pa.array(years + "-" + (3 * quarters - 2).astype(str).str.zfill(2))
+    return _moments(firsts, "%Y-%m", utc=False, expected="a quarter of the calendar")
 
 
 def _own_moments(spellings: Column, time_format: str) -> pd.DatetimeIndex:

@@ -16,7 +16,15 @@ import pyarrow as pa
 from tsforecast.config.schema import DataConfig
 from tsforecast.config.words import nearest_word
 from tsforecast.errors import DataError
-from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps
+from tsforecast.series.cells import (
+    CellError,
+    in_zone,
+    to_ids,
+    to_integers,
+    to_numbers,
+    to_timestamps,
+    unix_timestamps,
+)
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
 from tsforecast.series.timeaxis import INTEGER
 
@@ -253,7 +261,16 @@ def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
 def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
     if data.freq == INTEGER:
         return to_integers
-    return lambda column: to_timestamps(column, time_format=data.format.time_format)
+    form = data.format
+
+    def read(column: Any) -> pd.DatetimeIndex:
+        if form.unit:
+            moments = unix_timestamps(column, unit=form.unit)
+        else:
+            moments = to_timestamps(column, time_format=form.time_format)
+        return in_zone(moments, form.timezone) if form.timezone else moments
+
+    return read
 
 
 def _number_reader(source: Source) -> Callable[[Any], Any]:
