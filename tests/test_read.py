@@ -245,7 +245,7 @@ def test_an_empty_id_is_refused(tmp_path: Path) -> None:
 
 def test_an_absent_column_is_answered_with_the_columns_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no column 'y', which data.target names; .* 'ds', 'Y '\. Did you mean 'Y '\?"
+        DataError, match=r"no column 'y', which data.target names; .* 'ds', 'Y'\. Did you mean 'Y'\?"
     ):
         read(tmp_path, "ds,Y \n2024-01-01,1\n")
 

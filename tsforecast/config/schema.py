@@ -66,6 +66,7 @@ CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # What `init` writes where only the user knows the answer; it is no value, and is refused with the question.
 ASK = "ask"
 
+MAX_SHOWN = 60
 MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
 
 Text = Annotated[str, Field(min_length=1)]
@@ -133,7 +134,7 @@ class FormatConfig(_Section):
             "".encode(encoding)  # raises for codecs that are not about text as well
         except (LookupError, ValueError) as error:
             raise ValueError(
-                f"{encoding!r} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
+                f"{_clipped(encoding)} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
             ) from error
         return encoding
 
@@ -164,9 +165,9 @@ class FormatConfig(_Section):
         try:
             if timezone is not None:
                 ZoneInfo(timezone)
-        except (OSError, ValueError) as error:  # not found; a folder; not a name at all
+        except (KeyError, OSError, ValueError) as error:  # not found; a folder; no name at all
             raise ValueError(
-                f"{timezone!r} is not a time zone; write a name such as Europe/Berlin or UTC"
+                f"{_clipped(timezone)} is not a time zone; write a name such as Europe/Berlin or UTC"
             ) from error
         return timezone
 
@@ -183,17 +184,19 @@ class FormatConfig(_Section):
         if time_format == ASK or time_format.startswith(f"{ASK} "):
             choices = time_format.removeprefix(ASK).strip() or "'%d/%m/%Y' or '%m/%d/%Y'"
             raise ValueError(
-                f"init left a question open: the dates can be read in more than one way; write {choices}"
+                f"init left a question open: the dates can be read in more than one way; write {choices[:60]}"
             )
         if time_format != "auto" and "%" not in time_format:
-            raise ValueError(f"{time_format!r} has no field such as %Y; write e.g. '%d.%m.%Y', or auto")
+            raise ValueError(
+                f"{_clipped(time_format)} has no field such as %Y; write e.g. '%d.%m.%Y', or auto"
+            )
         return time_format
 
     @model_validator(mode="after")
     def _unit_or_pattern(self) -> FormatConfig:
         if self.unit is not None and self.time_format != "auto":
             raise ValueError(
-                f"unit {self.unit!r} is for integers and time_format {self.time_format!r} for dates; keep one"
+                f"unit {self.unit!r} is for integers and time_format {_clipped(self.time_format)} for dates; keep one"
             )
         return self
 
@@ -523,6 +526,11 @@ def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldIn
             yield prefix + name, field
         else:
             yield from _walk(section, prefix=f"{prefix}{name}.")
+
+
+def _clipped(text: str) -> str:
+    """A text in quotes for a message, which stays one line however long the text is."""
+    return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
 
 
 def _unique(values: list[Item]) -> list[Item]:

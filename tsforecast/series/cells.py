@@ -264,7 +264,8 @@ def _reads(texts: pd.Series[str], form: str) -> bool:
 
 def looks_like_number(cell: str, *, decimal: str, thousands: str | None) -> bool:
     """Whether a cell holds a number or says that there is none; blanks around it do not matter."""
-    return cell in MISSING or re.fullmatch(_number_text(decimal, thousands), cell.strip(" \t")) is not None
+    cell = cell.strip(" \t")
+    return cell in MISSING or re.fullmatch(_number_text(decimal, thousands), cell) is not None
 
 
 def number_marks(decimal: str, thousands: str | None) -> str:

@@ -56,7 +56,8 @@ class CsvFile:
         separator: between cells.
         decimal: decimal mark of numbers.
         thousands: mark between groups of digits.
-        columns: header cells.
+        columns: header cells, without the blanks around them unless the config writes these as well.
+        header: header cells as they stand in the file.
     """
 
     name: str
@@ -66,6 +67,7 @@ class CsvFile:
     decimal: str = "."
     thousands: str | None = None
     columns: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
 
     def records(self) -> Iterator[Record]:
         """Header and rows with the line each begins on; blank lines are passed over."""
@@ -115,34 +117,45 @@ def open_csv(
 def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
     """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
 
-    With a thousands mark numbers come as text, since pyarrow does not read such a mark.
+    Numbers come as text where pyarrow does not read them: with a thousands mark, or with blanks alone in a cell.
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
             quote, bytes that are not text in the file's encoding, or no row at all.
     """
-    words = pa.dictionary(pa.int32(), pa.string())
-    number = pa.string() if file.thousands else pa.float64()
     quoted = _has_quotes(file)
-    with file.open() as stream:
+    with file.open():  # says what is wrong with the bytes in the name of the file
         try:
-            table = pacsv.read_csv(
-                stream,
-                read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
-                parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=dict.fromkeys(text, words) | dict.fromkeys(numbers, number),
-                    include_columns=[*text, *numbers],
-                    null_values=list(MISSING),
-                    decimal_point=file.decimal,
-                ),
-            )
+            table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
-            raise DataError(f"{file.name}: cannot be read as CSV: {error}.") from error
+            try:
+                table = _read(file, text, numbers, pa.string(), quoted=quoted)
+            except pa.ArrowInvalid:
+                raise DataError(f"{file.name}: cannot be read as CSV: {error}.") from error
     if table.num_rows == 0:
         raise DataError(f"{file.name}: there is a header and no row below it; expected at least one row.")
     return table
+
+
+def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: Any, *, quoted: bool) -> Any:
+    """The columns named, under the names they have here, whatever blanks the header has around them."""
+    in_header = dict(zip(file.columns, file.header, strict=True))
+    words = pa.dictionary(pa.int32(), pa.string())
+    kinds = dict.fromkeys(text, words) | dict.fromkeys(numbers, number)
+    with file.opener() as stream:
+        table = pacsv.read_csv(
+            stream,
+            read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+            parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
+            convert_options=pacsv.ConvertOptions(
+                column_types={in_header[column]: kind for column, kind in kinds.items()},
+                include_columns=[in_header[column] for column in kinds],
+                null_values=list(MISSING),
+                decimal_point=file.decimal,
+            ),
+        )
+    return table.rename_columns(list(kinds))
 
 
 def line_of(file: CsvFile, row: int) -> int:
@@ -171,18 +184,25 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     """With the separator that makes the wanted columns appear, or else the most columns."""
     marks = SEPARATORS if separator == "auto" else (separator,)
     header_of = {mark: next(replace(file, separator=mark).records(), (1, [])) for mark in marks}
-    mark = max(marks, key=lambda mark: (len({*wanted} & {*header_of[mark][1]}), len(header_of[mark][1])))
+    names_of = {mark: _names(header, wanted) for mark, (_, header) in header_of.items()}
+    mark = max(marks, key=lambda mark: (len({*wanted} & {*names_of[mark]}), len(names_of[mark])))
     line, header = header_of[mark]
     if not header:
         raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.")
     if fault := _undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.")
-    column, count = Counter(filter(None, header)).most_common(1)[0]
+    names = names_of[mark]
+    column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(
             f"{file.name}: line {line}: {count} columns are named {column!r}; rename all but one."
         )
-    return replace(file, separator=mark, columns=tuple(header))
+    return replace(file, separator=mark, columns=names, header=tuple(header))
+
+
+def _names(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns: without blanks around them, unless the config asks for one with its blanks."""
+    return tuple(cell if cell in wanted else cell.strip() for cell in header)
 
 
 def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
