@@ -162,9 +162,10 @@ class FormatConfig(_Section):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, timezone: str | None) -> str | None:
+        if timezone is None:
+            return None
         try:
-            if timezone is not None:
-                ZoneInfo(timezone)
+            ZoneInfo(timezone)
         except (KeyError, OSError, ValueError) as error:  # not found; a folder; no name at all
             raise ValueError(
                 f"{_clipped(timezone)} is not a time zone; write a name such as Europe/Berlin or UTC"

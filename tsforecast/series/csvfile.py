@@ -24,7 +24,7 @@ from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number, number_marks
 
-__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns"]
+__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns", "refuse_other_kinds"]
 
 Opener: TypeAlias = Callable[[], Any]  # gives a new binary stream; pyarrow ships no types
 Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
@@ -109,7 +109,7 @@ def open_csv(
         DataError: empty, not text in this encoding, or with a repeated column name.
     """
     file = CsvFile(name, opener, encoding=_codec(layout.encoding), thousands=layout.thousands)
-    _refuse_other_kinds(file)
+    refuse_other_kinds(file)
     file = _with_header(file, layout.separator, wanted)
     return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
 
@@ -170,7 +170,8 @@ def _codec(encoding: str) -> str:
     return "utf-8-sig" if codec in ("utf-8", "ascii") else codec
 
 
-def _refuse_other_kinds(file: CsvFile) -> None:
+def refuse_other_kinds(file: CsvFile) -> None:
+    """Refuses a file that is empty, or known to be no CSV by its first bytes."""
     with file.open() as stream:
         first = stream.read(4)
     if not first:
