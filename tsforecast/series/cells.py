@@ -69,21 +69,20 @@ CLOCK_FORMATS = (
     *(" %I:%M%p", " %I %p", " %H", ", %H:%M", ", %I:%M %p"),
 )
 COMPACT_CLOCKS = ("%H", "%H%M", "%H%M%S", "T%H%M", "T%H%M%S")  # after a date without marks
-# A pattern of digits alone reads text of exactly that many; strptime would split other numbers somehow.
-DIGITS_OF = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
-
+# What each field of a pattern looks like: it rules out most patterns at a glance. Without marks between the fields
+# each has all its digits; strptime would split other numbers somehow.
+SHAPES = dict.fromkeys("dmHIMS", r"\d{1,2}") | {
+    "Y": r"\d{4}",
+    "y": r"\d\d",
+    "p": "[AaPp][Mm]",
+    "f": r"\d{1,9}",
+}
+SHAPES |= {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}"}
 
 ALL_FORMATS = (
     *(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS),
     *("%Y%m%d" + clock for clock in COMPACT_CLOCKS),
 )
-DIGITS_IN = {
-    form: sum(DIGITS_OF[field] for field in form[1::2])
-    for form in ALL_FORMATS
-    if re.fullmatch(r"(%[YmdHMS])+", form)
-}
-FEW = 20  # texts that rule out most patterns
-
 # Units of time since 1970, and how many make a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -251,13 +250,20 @@ def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
 
 def fitting(texts: pd.Series[str], formats: Sequence[str]) -> list[str]:
     """The patterns among ``formats`` that read every one of the texts."""
-    few = texts.iloc[:FEW]
-    likely = [form for form in formats if _reads(few, form)]
-    return [form for form in likely if len(texts) <= FEW or _reads(texts, form)]
+    first = texts.iloc[0] if len(texts) else ""
+    likely = [form for form in formats if re.fullmatch(_shape(form), first)]
+    return [form for form in likely if _reads(texts, form)]
+
+
+@lru_cache(maxsize=1024)
+def _shape(form: str) -> str:
+    """A regular expression for texts that a pattern may read."""
+    shape = re.sub(r"%([A-Za-z])", lambda field: SHAPES[field[1]], re.sub(r"[.+]", r"\\\g<0>", form))
+    return shape.replace("{1,2}", "{2}") if form.startswith("%Y%m") else shape
 
 
 def _reads(texts: pd.Series[str], form: str) -> bool:
-    if (digits := DIGITS_IN.get(form)) and not texts.str.fullmatch(rf"\d{{{digits}}}").all():
+    if form.startswith("%Y%m") and not texts.str.fullmatch(_shape(form)).all():
         return False
     return bool(pd.to_datetime(texts, format=form, errors="coerce").notna().all())
 

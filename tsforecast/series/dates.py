@@ -51,7 +51,6 @@ COUNTER_NAMES = (
     *("idx", "tick", "n", "no", "nr"),
 )
 YEARS = (1700, 2200)
-SAMPLE = 300
 FIRST = 5  # texts one of which is written as most are
 NUMBER = r"[+-]?\d*[.,]?\d*(?:[eE][+-]?\d+)?"
 ENOUGH_DATES = 5
@@ -162,8 +161,9 @@ def _stripped(spellings: Any) -> pd.Series[str]:
 
 
 def _is_iso(texts: pd.Series[str]) -> bool:
+    if not texts.str.match(r"\d{4}|Q[1-4]").iloc[0]:
+        return False
     try:
-        to_timestamps(pa.array(texts.iloc[:SAMPLE], pa.string()), time_format="auto")
         to_timestamps(pa.array(texts, pa.string()), time_format="auto")
     except CellError:
         return False
