@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -174,8 +174,9 @@ class FormatConfig(_Section):
 
     @field_validator("separator", "decimal", "thousands")
     @classmethod
-    def _usable_mark(cls, mark: str | None) -> str | None:
-        if mark not in (None, "auto") and (mark in "\"'\r\n\0" or mark.isalnum()):
+    def _usable_mark(cls, mark: str | None, info: ValidationInfo) -> str | None:
+        quotes = '"' if info.field_name == "thousands" else "\"'"  # 1'234 is how the Swiss write it
+        if mark not in (None, "auto") and (mark in f"{quotes}\r\n\0" or mark.isalnum()):
             raise ValueError(f"{mark!r} cannot stand between values; write a punctuation mark, blank or tab")
         return mark
 

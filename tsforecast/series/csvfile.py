@@ -24,7 +24,7 @@ from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number, number_marks
 
-__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns", "refuse_other_kinds"]
+__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns", "refuse_other_kinds", "undecoded"]
 
 Opener: TypeAlias = Callable[[], Any]  # gives a new binary stream; pyarrow ships no types
 Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
@@ -190,7 +190,7 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     line, header = header_of[mark]
     if not header:
         raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.")
-    if fault := _undecoded(file, header):
+    if fault := undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.")
     names = names_of[mark]
     column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
@@ -255,7 +255,7 @@ def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     for line, cells in islice(file.records(), 1, None):
         if fault := _wrong_width(file, cells) or _wrong_number(file, cells, places):
             raise DataError(f"{file.name}: line {line}{fault}.")
-        if fault := _undecoded(file, cells):
+        if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.")
 
 
@@ -279,7 +279,8 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
     return None
 
 
-def _undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
+def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
+    """What is wrong with the first byte of some cells that is no text; None where all are."""
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (

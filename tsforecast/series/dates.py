@@ -113,7 +113,7 @@ def reading_of(spellings: Any, *, name: str) -> Reading | None:
 def fits_dates(spellings: Any) -> bool:
     """Whether all texts are dates that are not integers."""
     texts = _stripped(spellings)
-    if texts.empty or texts.str.fullmatch(r"[+-]?[\d.,]+").any():
+    if texts.empty or texts.str.fullmatch(NUMBER).any():
         return False
     return _is_iso(texts) or bool(fitting(texts, ALL_FORMATS))
 

@@ -21,7 +21,7 @@ from tsforecast.config.schema import ASK, DataConfig, FormatConfig, RepairConfig
 from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.cells import MISSING, CellError, looks_like_number, to_integers
-from tsforecast.series.csvfile import CsvFile, line_of, open_csv, read_columns, refuse_other_kinds
+from tsforecast.series.csvfile import CsvFile, line_of, open_csv, read_columns, refuse_other_kinds, undecoded
 from tsforecast.series.dates import (
     GUESS,
     LIKELY,
@@ -178,7 +178,7 @@ MAX_PAIRED = 6  # columns tried two and two where none alone tells the rows apar
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
 LONGEST_HORIZON = 96
 LEAST_HORIZONS_IN_SERIES = 5
-SHORT_SERIES = 0.1  # share of series that may be too short for the horizon
+SHORT_SERIES = 0.1  # share of the rows that may be in series too short for the horizon
 FEW_HOLES = 0.1  # share of steps that may be filled without a doubt about the frequency
 
 REPAIRS: dict[str, tuple[str, str]] = {
@@ -250,7 +250,8 @@ def detect(path: Path) -> Detected:
     rest = {column: cells for column, cells in sample.items() if column not in ("", time)}
     _refuse_parts_of_dates(file, rest, time, reading, sample[time])
     reading = _proven_reading(file, time, reading)
-    marks = marks_of(rest.values())
+    dotted = "." in reading.time_format
+    marks = marks_of(rest.values(), separator=file.separator, dotted_dates=dotted)
     numeric = [column for column, cells in rest.items() if _is_numeric(cells, marks)]
     roles = _roles(file, rest, time, numeric)
     data = DataConfig(
@@ -291,7 +292,7 @@ def _opened(path: Path) -> tuple[CsvFile, dict[str, Any], Notes]:
     bare = CsvFile(str(path), opener_of(str(path)), "utf-8-sig")
     encoding = encoding_of(bare)
     file = bare if encoding == "utf-8" else replace(bare, encoding=encoding)
-    refuse_other_kinds(file)
+    refuse_other_kinds(file if encoding == "utf-16" else bare)
     layout: dict[str, Any] = {}
     notes: Notes = {}
     if encoding != "utf-8":
@@ -314,8 +315,12 @@ def _opened(path: Path) -> tuple[CsvFile, dict[str, Any], Notes]:
 
 def _sample(file: CsvFile) -> Sample:
     """The first rows by column; rows of another width are left to the proper reading to refuse."""
-    rows = [cells for _, cells in islice(file.records(), 1, SAMPLE_ROWS + 1)]
-    rows = [cells for cells in rows if len(cells) == len(file.columns)]
+    rows = []
+    for line, cells in islice(file.records(), 1, SAMPLE_ROWS + 1):
+        if fault := undecoded(file, cells):
+            raise DataError(f"{file.name}: line {line}: {fault}.")
+        if len(cells) == len(file.columns):
+            rows.append(cells)
     return {column: [cells[k] for cells in rows] for k, column in enumerate(file.columns)}
 
 
@@ -327,7 +332,8 @@ def _time_column(file: CsvFile, sample: Sample) -> tuple[str, Reading]:
         if column and (reading := reading_of(pa.array(sorted({*cells}), pa.string()), name=column))
     }
     if not found and len(sample) > 1:
-        found = {column: ROW_NUMBERS for column, cells in sample.items() if column and _is_row_number(cells)}
+        numbers = [column for column, cells in sample.items() if column and _is_row_number(cells)]
+        found = {column: ROW_NUMBERS for column in numbers if name_rank(column, TIME_NAMES) is None}
     if found:
         # Dates go before integers that might be time, and a telling name before the order of the columns.
         time = min(found, key=lambda column: (_is_count(found[column]), _rank(column, TIME_NAMES)))
@@ -351,6 +357,12 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
     parts = [column for column in sample if column.strip().lower() in DATE_PARTS]
     if len(parts) > 1:
         return f"the date stands in several columns ({listed(parts)}); join them into one, such as 2024-03-31"
+    for column, cells in sample.items():
+        if name_rank(column, TIME_NAMES) is not None and _are_integers(cells):
+            return (
+                f"column {column!r} holds integers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
+                "format them as dates there, or name the column t where they count steps"
+            )
     if len(sample) == 1:
         return (
             f"there is one column only, {file.columns[0]!r}, and no time; add a column of dates, or one that counts "
@@ -371,7 +383,7 @@ def _refuse_parts_of_dates(
 ) -> None:
     """Refuses a date whose hour, or a year whose month, stands in a column of its own."""
     by_name = [column for column in rest if column.strip().lower() in DATE_PARTS]
-    if reading.time_format == "%Y":
+    if reading.time_format == "%Y" or (_is_count(reading) and time.strip().lower() in DATE_PARTS):
         parts = [column for column in by_name if _are_integers(rest[column])]
     elif (
         _is_count(reading) or ":" in cells[0] or "%H" in reading.time_format or len({*cells}) > len(cells) / 2
@@ -431,7 +443,7 @@ def _roles(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -> 
         candidates,
         lambda column: not _is_row_number(sample[column]),
         lambda column: column.strip().lower() not in DATE_PARTS,
-        lambda column: len({*sample[column]} - {*MISSING}) > 1,
+        lambda column: _rank(column, TARGET_NAMES) < UNNAMED or len({*sample[column]} - {*MISSING}) > 1,
     )
     series_like = _by_name(series_like, TARGET_NAMES)
     target, target_note = _target(series_like, sample, may_be_wide=unique_id is None)
@@ -545,7 +557,7 @@ def _id_column(file: CsvFile, time: str, words: Sequence[str], few: Sequence[str
         surely = SURE if best in named else LIKELY
         found = f"with {time!r} it tells {'all' if not left[best] else 'nearly all'} rows apart"
         return best, f"{surely}: {found}; {int(codes[best].max()) + 1} series."
-    for pair in combinations(candidates[:MAX_PAIRED], 2):
+    for pair in combinations([column for column in (*words, *few) if column in candidates[:MAX_PAIRED]], 2):
         if not _repeated([times, *(codes[column] for column in pair)]):
             raise DataError(
                 f"{file.name}: only {pair[0]!r} and {pair[1]!r} together tell apart the rows of one time; join them "
@@ -657,9 +669,10 @@ def _season_text(length: int, strength: tuple[float, bool] | None, lengths: Sequ
 
 
 def _horizon(season_length: int, panel: Panel) -> int:
-    """A season or so, at most a fifth of the length that nine in ten series have."""
+    """A season or so, at most a fifth of the shortest series but for those that hold few of the rows."""
     wanted = min(HORIZONS.get(season_length, season_length), LONGEST_HORIZON)
-    usual = int(np.quantile(panel.lengths, SHORT_SERIES, method="lower"))
+    lengths = np.sort(panel.lengths)
+    usual = int(lengths[np.searchsorted(lengths.cumsum(), SHORT_SERIES * lengths.sum())])
     return max(1, min(wanted, usual // LEAST_HORIZONS_IN_SERIES))
 
 
@@ -724,7 +737,12 @@ def _repeats(cells: Sequence[str]) -> bool:
 
 
 def _is_row_number(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and _are_integers(cells) and all(int(b) - int(a) == 1 for a, b in pairwise(cells))
+    return (
+        len(cells) > 1
+        and _are_integers(cells)
+        and int(cells[0]) in (0, 1)
+        and all(int(b) - int(a) == 1 for a, b in pairwise(cells))
+    )
 
 
 def _by_name(columns: Sequence[str], names: Sequence[str]) -> list[str]:

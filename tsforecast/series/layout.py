@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number
-from tsforecast.series.csvfile import CsvFile
+from tsforecast.series.csvfile import CsvFile, undecoded
 from tsforecast.series.dates import fits_dates
 
 __all__ = ["Marks", "encoding_of", "marks_of", "number_cells", "refuse_without_header", "separator_of"]
 
 Records = Sequence[tuple[int, list[str]]]
 
-SEPARATORS = (",", ";", "\t", "|", " ")
+# Of those that cut all lines alike the first is taken: decimal commas cut them as often as semicolons do.
+SEPARATORS = (";", "\t", "|", ",", " ")
 SAMPLE = 500  # records that tell the separator
 CHUNK = 1 << 20
 MAX_COLUMNS = 10_000
@@ -107,6 +108,9 @@ def refuse_without_header(file: CsvFile, records: Records) -> None:
     text = file.separator.join(header)[:60]
     if header[0].lower().startswith("sep="):
         raise DataError(f"{where}: {text!r} is a mark for Excel, expected the header; remove the line.")
+    for at, cells in records:
+        if fault := undecoded(file, cells):
+            raise DataError(f"{file.name}: line {at}: {fault}.")
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else len(header)
     if header[0].startswith("#") and (
         len(header) != width or any(cells[0].startswith("#") for cells in rows)
@@ -126,19 +130,36 @@ def refuse_without_header(file: CsvFile, records: Records) -> None:
     _refuse_data(file, line, header, [cells for cells in rows if len(cells) == width])
 
 
-def marks_of(columns: Iterable[Sequence[str]]) -> Marks:
+def marks_of(columns: Iterable[Sequence[str]], *, separator: str, dotted_dates: bool) -> Marks:
     """The marks with which most columns are numbers.
 
     Args:
         columns: cells of each column.
+        separator: between cells; beside commas a point is a decimal one.
+        dotted_dates: whether dates are written like 31.12.2024, by people who may group digits with points.
     """
     samples = [sorted({cell.strip(" \t") for cell in cells} - {*MISSING}) for cells in columns]
-    best, read = Marks(), 0
-    for decimal, thousands in MARKS:
-        fitting = [cells for cells in samples if _are_numbers(cells, decimal, thousands)]
-        if len(fitting) > read:
-            read, best = len(fitting), _marks(fitting, decimal, thousands)
-    return best
+    best: tuple[str, str | None] = (".", None)
+    fitting: list[list[str]] = []
+    for marks in MARKS:
+        found = [cells for cells in samples if _are_numbers(cells, *marks)]
+        if len(found) > len(fitting):
+            best, fitting = marks, found
+    decimal, thousands = best
+    cells = [cell for column in fitting for cell in column]
+    marked = [cell for cell in cells if decimal in cell or (thousands and thousands in cell)]
+    example = max(marked, key=len, default="")
+    if thousands or not marked or (decimal == "." and separator == ","):
+        return Marks(decimal, thousands, example)
+    if not all(map(re.compile(GROUP % re.escape(decimal)).fullmatch, marked)):
+        return Marks(decimal, None, example)
+    others = [cell for cell in cells if decimal not in cell]
+    if any(not WHOLE.fullmatch(cell) for cell in others):  # 1234 without a mark: no thousands here
+        return Marks(decimal, None, example)
+    if min(len(others), len(marked)) >= ENOUGH:
+        # Three digits behind the mark in each number that has one, and whole numbers beside them: thousands.
+        return Marks("," if decimal == "." else ".", decimal, example)
+    return Marks(decimal, None, example, is_open=decimal == "," or dotted_dates)
 
 
 def number_cells(cells: Sequence[str]) -> list[bool]:
@@ -150,25 +171,6 @@ def number_cells(cells: Sequence[str]) -> list[bool]:
         ),
         key=sum,
     )
-
-
-def _marks(columns: Sequence[Sequence[str]], decimal: str, thousands: str | None) -> Marks:
-    """These marks, or the other reading of them where that is the likely one, or possible as well."""
-    cells = [cell for column in columns for cell in column]
-    marked = [cell for cell in cells if decimal in cell or (thousands and thousands in cell)]
-    example = max(marked, key=len, default="")
-    if thousands or not marked:
-        return Marks(decimal, thousands, example)
-    grouped = re.compile(GROUP % re.escape(decimal))
-    if not all(map(grouped.fullmatch, marked)):
-        return Marks(decimal, None, example)
-    others = [cell for cell in cells if decimal not in cell]
-    if any(not WHOLE.fullmatch(cell) for cell in others):  # 1234 without a mark: no thousands here
-        return Marks(decimal, None, example)
-    if min(len(others), len(marked)) >= ENOUGH:
-        # A fraction of exactly three digits in each number that has one, and whole numbers beside them: thousands.
-        return Marks("," if decimal == "." else ".", decimal, example)
-    return Marks(decimal, None, example, is_open=True)
 
 
 def _are_numbers(cells: Sequence[str], decimal: str, thousands: str | None) -> bool:

@@ -90,7 +90,12 @@ def season_strength(panel: Panel, season_length: int, *, shorter: int = 1) -> tu
     if not rests:
         return 0.0, False
     strength = _mean_correlation(rests, season_length)
-    least = max(LEAST_STRENGTH, 2 / np.sqrt(sum(map(len, rests))))
+    # A smooth curve is like itself at any short lag: a season is more alike than a quarter of it less or more.
+    aside = max(1, season_length // 4)
+    beside = max(_mean_correlation(rests, season_length + lag) for lag in (-aside, aside))
+    # Neighbours in a season are alike, so that many values of a slow one say as much as few of a quick one.
+    n_apart = sum(map(len, rests)) / max(1.0, season_length / 8)
+    least = max(LEAST_STRENGTH, 2 / np.sqrt(n_apart), beside)
     if shorter > 1:
         least = max(least, _mean_correlation(rests, season_length - shorter) + RISES_AGAIN)
     return strength, strength >= least
