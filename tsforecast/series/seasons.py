@@ -98,7 +98,7 @@ def season_strength(panel: Panel, season_length: int, *, shorter: int = 1) -> tu
     least = max(LEAST_STRENGTH, 2 / np.sqrt(n_apart), beside)
     if shorter > 1:
         least = max(least, _mean_correlation(rests, season_length - shorter) + RISES_AGAIN)
-    return strength, strength >= least
+    return strength, bool(strength >= least)
 
 
 def _around_season(y: FloatArray, season_length: int) -> FloatArray:
