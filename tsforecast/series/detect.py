@@ -283,11 +283,11 @@ def _refuse_parts_of_dates(
 
 
 def _proven_reading(file: CsvFile, time: str, reading: Reading) -> Reading:
-    """The reading that all rows prove; that of the first rows where a later one fits none."""
+    """The reading that all rows prove, where the first rows leave a doubt and a later one does not deny it."""
+    if reading is ROW_NUMBERS or reading.sureness == SURE:
+        return reading
     column = read_columns(file, text=[time], numbers=()).column(time)
     spellings = column.unify_dictionaries().combine_chunks().dictionary
-    if reading is ROW_NUMBERS:
-        return reading
     return reading_of(spellings, name=time) or reading
 
 
