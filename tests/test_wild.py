@@ -323,6 +323,10 @@ GOOD: dict[str, tuple[str | bytes, dict[str, Any]]] = {
         rows("day,sold,note", days(), values(), ['"a\nb, c"'] * 70),
         {"data.target": "sold"},
     ),
+    "notes here and there": (
+        rows("day,north,note", days(), values(), ["", "", "stocktaking", "7", ""] * 14),
+        {"data.target": "north"},
+    ),
     "names with commas": (rows('day,"sold, in units"', days(), values()), {"data.target": "sold, in units"}),
     "a few rows": (rows("day,y", days(12), values(12)), {"horizon": 2}),
     "constant": (rows("day,y", days(), [5] * 70), {"season_length": [1]}),
@@ -481,6 +485,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a late word among the numbers": (
         rows("t,y", range(3000), [*values(2999), "x"]),
         "line 3001, column 'y': 'x' is not a number",
+    ),
+    "a word in the target beside other numbers": (
+        rows("day,sold,price", days(), [*values(69), "closed"], values(seed=1)),
+        "line 71, column 'sold': found 'closed', expected a number",
+    ),
+    "a word in one of many series": (
+        rows("day,s1,s2,s3", days(), values(), [*values(69), "?"], values(seed=1)),
+        "line 71, column 's2': found '\\?', expected a number",
     ),
     "percent": (
         rows("day,share", days(), [f"{v}%" for v in values()]),

@@ -95,6 +95,7 @@ def roles_of(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -
         _refuse_no_target(
             file, {column: sample[column] for column in rest if column != unique_id or len(rest) == 1}
         )
+    _refuse_spoiled(file, sample, [column for column in words if column != unique_id], candidates)
     series_like = _preferred(
         candidates,
         lambda column: not is_row_number(sample[column]),
@@ -204,6 +205,20 @@ def _names_alike(columns: Sequence[str]) -> bool:
     words = [re.split(r"[\W_]+", name) for name in plain]
     shared = set.intersection(*map(set, words))
     return bool(shared) and all(len(name) == len(words[0]) for name in words)
+
+
+def _refuse_spoiled(file: CsvFile, sample: Sample, words: Sequence[str], numeric: Sequence[str]) -> None:
+    """Refuses a column that would be forecast but for a cell or two that are no numbers.
+
+    Otherwise another column would quietly take its place.
+    """
+    is_named = any(name_rank(column, TARGET_NAMES) is not None for column in numeric)
+    for column in words:
+        filled = [cell for cell in sample[column] if cell.strip() not in MISSING]
+        misfits = number_cells(filled).count(False)
+        is_wanted = name_rank(column, TARGET_NAMES) is not None or not is_named
+        if is_wanted and rank_of(column, ID_NAMES) == UNNAMED and misfits <= MISFIT_SHARE * len(filled):
+            refuse_misfit(file, {column: sample[column]}, number_cells, "a number")
 
 
 def _refuse_no_target(file: CsvFile, others: Sample) -> None:
