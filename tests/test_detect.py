@@ -123,7 +123,7 @@ def test_one_day_after_the_twelfth_proves_the_order_wherever_it_stands(tmp_path:
 def test_a_gap_is_filled_by_a_policy_that_is_written_with_its_count(tmp_path: Path) -> None:
     found = found_in(tmp_path, hourly().drop(index=5))
     assert found.data.repair == RepairConfig(gaps="interpolate")
-    assert found.warnings["data.repair.gaps"].startswith("A guess: 1 steps have no row")
+    assert found.warnings["data.repair.gaps"].startswith("A guess: steps without a row: 1;")
 
 
 def test_rows_that_no_column_tells_apart_are_refused(tmp_path: Path) -> None:

@@ -69,21 +69,15 @@ LEAST_HORIZONS_IN_SERIES = 5
 SHORT_SERIES = 0.1  # share of the rows that may be in series too short for the horizon
 FEW_HOLES = 0.1  # share of steps that may be filled without a doubt about the frequency
 
-REPAIRS: dict[str, tuple[str, str]] = {
+# The policy that is written where a file needs one, and what it does.
+REPAIRS = {
     "duplicates": (
         "mean",
-        "rows share series and timestamp with another and are averaged; sum or last are others",
+        "rows with the series and timestamp of another: {}; they are averaged, not summed",
     ),
-    "gaps": (
-        "interpolate",
-        "steps have no row and are filled on a line; write zero where no row means nothing",
-    ),
-    "missing": (
-        "interpolate",
-        "cells have no value and are filled on a line; zero, ffill or seasonal are others",
-    ),
+    "gaps": ("interpolate", "steps without a row: {}; they are filled on a line, and zero may be meant"),
+    "missing": ("interpolate", "cells without a value: {}; they are filled on a line, and zero may be meant"),
 }
-
 
 ROW_NUMBERS = Reading(GUESS, "there are no dates, and the integers count the rows", freq=INTEGER)
 
@@ -315,7 +309,7 @@ def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], D
 def _repair(counts: Mapping[str, int], *, open_dates: bool) -> tuple[RepairConfig, Notes]:
     """The policies that the file needs, and what they do to it; what depends on dates that are open is left out."""
     needed = {kind: n for kind, n in counts.items() if not open_dates or kind == "missing"}
-    notes = {f"data.repair.{kind}": f"{GUESS}: {n} {REPAIRS[kind][1]}." for kind, n in needed.items()}
+    notes = {f"data.repair.{kind}": f"{GUESS}: {REPAIRS[kind][1].format(n)}." for kind, n in needed.items()}
     return _policies(needed), notes
 
 
