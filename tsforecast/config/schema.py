@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializationInfo,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -26,6 +28,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from tsforecast.config.location import kind_of, without_secrets
 
 __all__ = [
+    "ASK",
     "CALENDAR_FEATURES",
     "CELLS_WITH",
     "CELL_NAMES",
@@ -71,6 +74,10 @@ CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# What `init` writes where only the user knows the answer; it is no value, and is refused with the question.
+ASK = "ask"
+
+MAX_SHOWN = 60
 MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
 
 Text = Annotated[str, Field(min_length=1)]
@@ -143,7 +150,17 @@ class FormatConfig(_Section):
     encoding: Text = Field(default="utf-8", description="Text encoding, by its Python name.")
     time_format: Auto | Text = Field(
         default="auto",
-        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601.",
+        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601, with its "
+        "weeks (`2024-W05`), and quarters (`2024-Q1`).",
+    )
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        default=None,
+        description="Unit of integers that count time since 1970 in UTC; `null` where time is no such count.",
+    )
+    timezone: Text | None = Field(
+        default=None,
+        description="Time zone, e.g. `Europe/Berlin`: timestamps without one are on its clock, others are "
+        "converted to it; `null` keeps them as they are.",
     )
 
     @field_validator("encoding")
@@ -153,23 +170,73 @@ class FormatConfig(_Section):
             "".encode(encoding)  # raises for codecs that are not about text as well
         except (LookupError, ValueError) as error:
             raise ValueError(
-                f"{encoding!r} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
+                f"{_clipped(encoding)} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
             ) from error
         return encoding
 
+    @field_validator("decimal", mode="before")
+    @classmethod
+    def _decimal_is_answered(cls, decimal: Any) -> Any:
+        if decimal == ASK:
+            raise ValueError(
+                "init left a question open: do numbers such as 1,500 or 1.500 have three decimals, or is that a "
+                "thousand and a half? Write the decimal mark, '.' or ','; where the other mark groups thousands, "
+                "set data.format.thousands to it as well"
+            )
+        return decimal
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _unit_is_answered(cls, unit: Any) -> Any:
+        if unit == ASK:
+            raise ValueError(
+                "init left a question open: what do the integers count? Write s, ms, us or ns for time since 1970; "
+                "where they count steps, remove this line and set data.freq: integer"
+            )
+        return unit
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, timezone: str | None) -> str | None:
+        if timezone is None:
+            return None
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, OSError, ValueError) as error:  # not found; a folder; no name at all
+            raise ValueError(
+                f"{_clipped(timezone)} is not a time zone; write a name such as Europe/Berlin or UTC"
+            ) from error
+        return timezone
+
     @field_validator("separator", "decimal", "thousands")
     @classmethod
-    def _usable_mark(cls, mark: str | None) -> str | None:
-        if mark not in (None, "auto") and (mark in "\"'\r\n\0" or mark.isalnum()):
+    def _usable_mark(cls, mark: str | None, info: ValidationInfo) -> str | None:
+        quotes = '"' if info.field_name == "thousands" else "\"'"  # 1'234 is how the Swiss write it
+        if mark not in (None, "auto") and (mark in f"{quotes}\r\n\0" or mark.isalnum()):
             raise ValueError(f"{mark!r} cannot stand between values; write a punctuation mark, blank or tab")
         return mark
 
     @field_validator("time_format")
     @classmethod
     def _has_a_field(cls, time_format: str) -> str:
+        if time_format == ASK or time_format.startswith(f"{ASK} "):
+            choices = time_format.removeprefix(ASK).strip() or "'%d/%m/%Y' or '%m/%d/%Y'"
+            raise ValueError(
+                f"init left a question open: the dates can be read in more than one way; write {choices[:60]}"
+            )
         if time_format != "auto" and "%" not in time_format:
-            raise ValueError(f"{time_format!r} has no field such as %Y; write e.g. '%d.%m.%Y', or auto")
+            raise ValueError(
+                f"{_clipped(time_format)} has no field such as %Y; write e.g. '%d.%m.%Y', or auto"
+            )
         return time_format
+
+    @model_validator(mode="after")
+    def _unit_or_pattern(self) -> FormatConfig:
+        if self.unit is not None and self.time_format != "auto":
+            raise ValueError(
+                f"unit {self.unit!r} is for integers and time_format {_clipped(self.time_format)} for dates; keep one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _marks_differ(self) -> FormatConfig:
@@ -302,6 +369,16 @@ class DataConfig(_Section):
                 "covariates.static: a wide file has one row for all series, so no column can tell them apart; "
                 "remove static, or write the file in long form"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_counted_in_one_way(self) -> DataConfig:
+        for name in ("unit", "timezone"):
+            if self.freq == "integer" and getattr(self.format, name) is not None:
+                raise ValueError(
+                    f"format.{name} {getattr(self.format, name)!r} is for timestamps, and freq: integer counts "
+                    f"steps; remove one of them"
+                )
         return self
 
     @model_validator(mode="after")
@@ -561,6 +638,11 @@ def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldIn
             yield prefix + name, field
         else:
             yield from _walk(section, prefix=f"{prefix}{name}.")
+
+
+def _clipped(text: str) -> str:
+    """A text in quotes for a message, which stays one line however long the text is."""
+    return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
 
 
 def _unique(values: list[Item]) -> list[Item]:

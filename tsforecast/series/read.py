@@ -14,7 +14,16 @@ import pyarrow as pa
 from tsforecast.config.location import STDIN
 from tsforecast.config.schema import CovariatesConfig, DataConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps, to_words
+from tsforecast.series.cells import (
+    CellError,
+    in_zone,
+    to_ids,
+    to_integers,
+    to_numbers,
+    to_timestamps,
+    to_words,
+    unix_timestamps,
+)
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.sources import (
     Part,
@@ -189,7 +198,16 @@ def _or_words(error: DataError, name: str) -> DataError:
 def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
     if data.freq == INTEGER:
         return to_integers
-    return lambda column: to_timestamps(column, time_format=data.format.time_format)
+    form = data.format
+
+    def read(column: Any) -> pd.DatetimeIndex:
+        if form.unit:
+            moments = unix_timestamps(column, unit=form.unit)
+        else:
+            moments = to_timestamps(column, time_format=form.time_format)
+        return in_zone(moments, form.timezone) if form.timezone else moments
+
+    return read
 
 
 def _number_reader(source: Source) -> Callable[[Any], Any]:
