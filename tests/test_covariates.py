@@ -268,6 +268,21 @@ def test_an_unseen_series_and_an_unseen_word_are_forecast(run: Any) -> None:
     assert (known["y_hat"] - other["y_hat"]).abs().max() > 1e-6
 
 
+def test_unknown_words_are_named(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    table = frame(ahead=HORIZON)
+    history = table[table.groupby("unique_id").cumcount() < 60].assign(region="west")
+    future = future_of(table).assign(campaign="giant")
+    predict(load_run(run.path), history, future=future)
+    assert (
+        "column 'region': 1 words that training did not see, taken for one unknown word: 'west'"
+        in caplog.text
+    )
+    assert (
+        "column 'campaign': 1 words that training did not see, taken for one unknown word: 'giant'"
+        in caplog.text
+    )
+
+
 @pytest.mark.parametrize("cell", ["bilstm", "esn", "gru"])
 def test_every_kind_of_network_reads_words(tmp_path: Path, cell: str) -> None:
     trained = train(config(model={"cell": cell}), path=tmp_path / "run", source=frame(ahead=HORIZON))

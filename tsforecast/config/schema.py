@@ -273,9 +273,7 @@ class DataConfig(_Section):
     """Where the series are and what their columns mean."""
 
     path: Text = Field(
-        description="CSV or Parquet file, or a folder or pattern (`sales/*.csv`) of them, relative to the YAML file; "
-        "`-` reads the standard input. A URL names a database or a remote file; `${NAME}` in it is taken from the "
-        "environment when it is read."
+        description="CSV or Parquet file, folder or pattern, relative to the YAML file; `-` for stdin, or a URL."
     )
     query: Text | None = Field(
         default=None, description="SQL query whose rows are the data, where `path` names a database."

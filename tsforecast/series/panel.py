@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,6 +159,14 @@ class Panel:
         known = np.minimum(first_hole, offsets[1:]) - offsets[:-1]
         future_offsets, rows = _ranges(offsets[:-1], known)
         return replace(self, future=future[rows], future_offsets=future_offsets)
+
+    def with_words(self, words: Mapping[str, Iterable[str]]) -> Panel:
+        """The panel with further words of its categorical columns; the numbers of those it has stay."""
+        added = {
+            name: (*self.categories[name], *sorted(set(map(str, more)) - set(self.categories[name])))
+            for name, more in words.items()
+        }
+        return replace(self, categories={**self.categories, **added})
 
     def _keep(self, first: IntArray, last: IntArray) -> Panel:
         return self._gather(np.arange(self.n_series), first, last)

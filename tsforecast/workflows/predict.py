@@ -117,6 +117,7 @@ def predict(
     if future is not None:
         panel = _with_future(run, panel, future)
     _warn_of_short_series(run, panel)
+    _warn_of_unknown_words(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
     steps = run.config.horizon if horizon is None else horizon
     if not 1 <= steps <= MAX_HORIZON:
@@ -139,6 +140,8 @@ def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame
             f"--future: the run has no future covariates (data.covariates.future), so {where} is of no use."
         )
     table = read_future(run.config.data, source)
+    words = {name: table[name].dropna() for name in panel.future_names if name in panel.categories}
+    panel = panel.with_words(words)
     values = np.column_stack(
         [numbered(table[name], panel.categories.get(name)) for name in panel.future_names]
     )
@@ -194,6 +197,17 @@ def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
             history,
             _listed(short),
         )
+
+
+def _warn_of_unknown_words(run: LoadedRun, panel: Panel) -> None:
+    for column, learned in run.model.features.categories.items():
+        if unknown := sorted(set(panel.categories.get(column, ())) - set(learned)):
+            log.warning(
+                "column %r: %d words that training did not see, taken for one unknown word: %s",
+                column,
+                len(unknown),
+                _listed(unknown),
+            )
 
 
 def _listed(names: Sequence[str]) -> str:
