@@ -257,7 +257,14 @@ def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]
 
     Rows with the same timestamp keep the order they have in the file.
     """
-    codes, names = pd.factorize(table["unique_id"], sort=True)
+    ids = pd.Categorical(table["unique_id"])
+    if (np.bincount(ids.codes, minlength=len(ids.categories)) == 0).any():
+        ids = ids.remove_unused_categories()
+    names = np.asarray(ids.categories, dtype=object)
+    by_name = np.argsort(names)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[by_name] = np.arange(len(names))
+    codes = rank[ids.codes]
     times = times_of(table)
     clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
     same = codes[1:] == codes[:-1]
@@ -265,7 +272,7 @@ def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]
         order = np.arange(len(codes))
     else:
         order = np.lexsort((clock, codes))
-    return order, codes, tuple(map(str, names))
+    return order, codes, tuple(map(str, names[by_name]))
 
 
 def times_of(table: pd.DataFrame) -> TimeIndex:

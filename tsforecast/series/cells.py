@@ -102,22 +102,28 @@ class CellError(ValueError):
         self.row = row
 
 
-def to_ids(column: Column) -> pd.Series[str]:
+def to_ids(column: Column) -> pd.Categorical:
     """Names of series as text, exactly as written: ``001`` is not ``1``, and ``NA`` is a name.
+
+    Each name is kept once, in the order of the first rows: a file has far fewer names than rows.
 
     Raises:
         CellError: an empty name, or a column of neither text nor integers.
     """
     if not _is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(f"type {column.type} cannot name series; expected text or integers")
-    ids = column.cast(pa.string())
-    empty = np.flatnonzero(pc.fill_null(pc.equal(ids, ""), True).to_numpy(zero_copy_only=False))
-    if len(empty):
-        raise CellError(
-            "the cell is empty, expected the name of a series; fill it in, or remove the row", int(empty[0])
-        )
-    names: pd.Series[str] = ids.to_pandas().astype("str")
-    return names
+    encoded = _encoded(column)
+    names = encoded.dictionary.to_pylist()
+    codes = np.asarray(pc.fill_null(encoded.indices, -1))
+    nameless = [-1, *(code for code, name in enumerate(names) if not name)]
+    if codes.min(initial=0) < 0 or len(nameless) > 1:
+        wrong = np.flatnonzero(np.isin(codes, nameless))
+        if len(wrong):  # a dictionary may hold a name that no row has
+            raise CellError(
+                "the cell is empty, expected the name of a series; fill it in, or remove the row",
+                int(wrong[0]),
+            )
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"))
 
 
 def to_words(column: Column) -> pd.Series[str]:

@@ -106,7 +106,7 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
     found = _opened(ahead, source)
     table: dict[str, Any] = {"ds": found.read(found.columns.time, _time_reader(data))}
     if found.columns.id is not None:
-        table = {"unique_id": found.read(found.columns.id, to_ids).array, **table}
+        table = {"unique_id": found.read(found.columns.id, to_ids), **table}
     return pd.DataFrame(table | {name: _covariate(found, name) for name in names})
 
 
@@ -169,15 +169,18 @@ def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
     ds = source.read(columns.time, _time_reader(data))
     y = [source.read(target, _number_reader(source)) for target in columns.targets]
     covariates = {name: _covariate(source, name) for name in columns.covariates}
-    n_rows = len(ds)
-    row = np.tile(np.arange(n_rows), len(y))
-    if columns.id is None:
-        ids = pd.Series(np.repeat(np.array(columns.targets, dtype=object), n_rows), dtype="str")
-    else:
+    n_rows, n_targets = len(ds), len(y)
+    if columns.id is not None:
         ids = source.read(columns.id, to_ids)
-    table = {"unique_id": ids.array, "ds": ds[row], "y": np.concatenate(y)}
-    table |= {name: values[row] for name, values in covariates.items()}
-    return pd.DataFrame(table, index=pd.Index(row))
+    else:
+        names = pd.Index(columns.targets, dtype="str")
+        ids = pd.Categorical.from_codes(np.repeat(np.arange(n_targets), n_rows), categories=names)
+    table = {"unique_id": ids, "ds": ds, "y": y[0], **covariates}
+    row = np.arange(n_rows)
+    if n_targets > 1:
+        row = np.tile(row, n_targets)
+        table |= {name: table[name][row] for name in ("ds", *covariates)} | {"y": np.concatenate(y)}
+    return pd.DataFrame(table, index=pd.Index(row), copy=False)
 
 
 def _covariate(source: Source, name: str) -> Any:
