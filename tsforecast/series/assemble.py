@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.schema import DataConfig, RepairConfig
@@ -150,8 +151,8 @@ def _rows_of(table: pd.DataFrame, data: DataConfig, *, freq: str, where: str) ->
     order, codes, names = _order_of(table)
     if not isinstance(data.target, str):
         inside = _inside(values[order, 0], _offsets_of(codes[order]), to_the_end=bool(covariates.future))
-        order = order[inside]
-    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        order = np.arange(len(values))[order][inside]
+    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1, dtype=codes.dtype))
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
         raise DataError(f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.")
     ds = times_of(table)[order]
@@ -220,7 +221,7 @@ def _ends(y: FloatArray, offsets: IntArray) -> IntArray:
 
 def _static(
     table: pd.DataFrame,
-    order: IntArray,
+    order: IntArray | slice,
     offsets: IntArray,
     names: tuple[str, ...],
     data: DataConfig,
@@ -252,7 +253,7 @@ def _static(
     return static
 
 
-def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
+def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, npt.NDArray[np.integer[Any]], tuple[str, ...]]:
     """The order of the rows by series and time, the series of each row before ordering, and their names.
 
     Rows with the same timestamp keep the order they have in the file.
@@ -262,14 +263,14 @@ def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]
         ids = ids.remove_unused_categories()
     names = np.asarray(ids.categories, dtype=object)
     by_name = np.argsort(names)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[by_name] = np.arange(len(names))
-    codes = rank[ids.codes]
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[by_name] = np.arange(len(names), dtype=np.int32)
+    codes = np.take(rank, ids.codes, mode="clip")  # all are there: no need to check each
     times = times_of(table)
     clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
     same = codes[1:] == codes[:-1]
     if (codes[1:] >= codes[:-1]).all() and (clock[1:] >= clock[:-1])[same].all():
-        order = np.arange(len(codes))
+        order: IntArray | slice = slice(None)  # taking rows by it copies nothing
     else:
         order = np.lexsort((clock, codes))
     return order, codes, tuple(map(str, names[by_name]))
@@ -280,9 +281,9 @@ def times_of(table: pd.DataFrame) -> TimeIndex:
     return ds.to_numpy() if pd.api.types.is_integer_dtype(ds.dtype) else pd.DatetimeIndex(ds)
 
 
-def _offsets_of(codes: IntArray) -> IntArray:
+def _offsets_of(codes: npt.NDArray[np.integer[Any]]) -> IntArray:
     """First row of each series and the end of the last, from the ordered codes of the rows."""
-    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2))
+    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2, dtype=codes.dtype))
 
 
 def _freq_of(ds: TimeIndex, offsets: IntArray) -> str:

@@ -212,7 +212,10 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
     except CellError as error:
         raise CellError(str(error), int(np.argmax(codes == error.row))) from error
-    return moments.take(codes)
+    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
+    clock = np.take(moments.asi8, codes, mode="clip").view(f"M8[{moments.unit}]")
+    found = pd.DatetimeIndex(clock)
+    return found if moments.tz is None else found.tz_localize("UTC").tz_convert(moments.tz)
 
 
 def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:

@@ -87,7 +87,9 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
         DataError: there is nothing to read, a column is absent, or a cell cannot be read.
         ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
     """
-    return _long_table(_opened(data, data.path if source is None else source), data)
+    table = _long_table(_opened(data, data.path if source is None else source), data)
+    pa.default_memory_pool().release_unused()  # what was read is as large as what it became
+    return table
 
 
 def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataFrame:
@@ -176,10 +178,10 @@ def _long_table(source: Source, data: DataConfig) -> pd.DataFrame:
         names = pd.Index(columns.targets, dtype="str")
         ids = pd.Categorical.from_codes(np.repeat(np.arange(n_targets), n_rows), categories=names)
     table = {"unique_id": ids, "ds": ds, "y": y[0], **covariates}
-    row = np.arange(n_rows)
-    if n_targets > 1:
-        row = np.tile(row, n_targets)
-        table |= {name: table[name][row] for name in ("ds", *covariates)} | {"y": np.concatenate(y)}
+    if n_targets == 1:
+        return pd.DataFrame(table, copy=False)
+    row = np.tile(np.arange(n_rows), n_targets)
+    table |= {name: table[name][row] for name in ("ds", *covariates)} | {"y": np.concatenate(y)}
     return pd.DataFrame(table, index=pd.Index(row), copy=False)
 
 

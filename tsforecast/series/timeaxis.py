@@ -292,7 +292,7 @@ def infer_freq(ds: pd.DatetimeIndex, offsets: IntArray) -> str:
             "the frequency cannot be told from fewer than 3 different timestamps in a series; "
             "set data.freq, e.g. 'h', 'D' or 'MS'."
         )
-    usual = _most_frequent(steps[moves])
+    usual = _most_frequent(np.take(steps, moves, mode="clip"))
     if usual >= 28 * DAY and (monthly := _monthly_freq(wall, offsets)):
         return monthly
     if usual % DAY:
