@@ -137,7 +137,7 @@ def tsforecast_step(layers: int, batch: int) -> Callable[[], None]:
         patience=1,
         seed=1,
     )
-    scales = fit_scales(panel, season_length=24, per_season=False)
+    scales = fit_scales(panel, season_length=24, scaling="standard")
     reader = WindowReader(panel, features, scales, horizon=HORIZON, device=torch.device("cpu"))
     windows = training_cutoffs(panel, horizon=HORIZON, lookback=LOOKBACK, season_length=24)
     sampler = Sampler(reader, windows, plan)

@@ -23,11 +23,17 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
+def has_postgres() -> bool:
+    """Where Debian puts the server as well, which is on nobody's PATH."""
+    return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
 # Things that are neither a module, nor a program, nor a path from the repository's root.
 CONDITIONS: dict[str, Callable[[], bool]] = {
     "CUDA": has_cuda,
     "Linux": lambda: sys.platform == "linux",
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
+    "postgres": has_postgres,
     "non-root": lambda: hasattr(os, "geteuid") and os.geteuid() != 0,
 }
 

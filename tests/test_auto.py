@@ -46,6 +46,7 @@ def test_a_cell_keeps_its_own_settings_only() -> None:
     panel = panel_of(seasonal_series(144), freq="MS")
     lstm, leaky, esn = (resolve(config(model={"cell": cell}), panel) for cell in ("lstm", "leaky_rnn", "esn"))
     assert [lstm.model.leak, lstm.model.ridge, lstm.model.washout] == [None, None, None]
+    assert [lstm.model.output_activation, lstm.model.reset, lstm.model.input_scale] == ["tanh", None, None]
     assert [leaky.model.leak, leaky.model.ridge, leaky.model.washout] == ["learned", None, None]
     assert esn.model.leak == 0.3
     assert esn.model.ridge == "auto"  # chosen by the fit

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import seasonal_series
 
 from tsforecast.config.schema import RepairConfig
 from tsforecast.series.check import CHECKS, Finding, Rows, find, find_by_series
@@ -220,10 +221,26 @@ def test_a_value_far_above_the_others_is_named_with_its_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[1, 2, 9e5, 1, 2], [0, 0, 0, 0, 5e6], [10.0 ** (k / 2) for k in range(22)]]
+    "values",
+    [
+        [1, 2, 9e4, 1, 2],
+        [0, 0, 0, 0, 5e6],
+        [10.0 ** (k / 2) for k in range(18)],
+        [1, 1e9],
+        [*[0] * 20, 3],
+        np.exp(np.arange(9)).tolist(),
+    ],
 )
 def test_values_that_grow_or_come_now_and_then_are_no_slips(values: list[float]) -> None:
     assert warned(series(values)) == []
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1.0, 1e290])
+def test_one_value_a_million_times_larger_is_named_whatever_the_unit(unit: float) -> None:
+    wild = seasonal_series(40)
+    wild[7] *= 1e6
+    wild[9] = np.nan
+    assert warned(series(list(seasonal_series(40) * unit), list(wild * unit))) == [("V412", "s1")]
 
 
 def test_whole_numbers_beyond_2_to_the_53_are_named() -> None:

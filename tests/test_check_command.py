@@ -108,7 +108,12 @@ def test_the_page_has_each_code_once_and_no_other() -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "series").glob("*.py")), ids=lambda path: path.name)
 def test_every_refusal_of_the_data_has_a_code(path: Path) -> None:
-    if path.name == "detect.py":  # what `init` cannot guess is no defect of the data
+    if path.stem in (
+        "detect",
+        "layout",
+        "dates",
+        "roles",
+    ):  # what `init` cannot guess is no defect of the data
         return
     without = [
         node.lineno
@@ -309,3 +314,22 @@ def test_data_from_stdin_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.stdin", Stdin)
     (entry,) = check(load_config(path)).entries
     assert (entry.code, entry.line) == ("T302", 4)
+
+
+def test_a_finding_in_one_of_several_files_has_its_line(tmp_path: Path) -> None:
+    folder = tmp_path / "sales"
+    folder.mkdir()
+    (folder / "1.csv").write_text("ds,y\n2024-01-01,1\n2024-01-02,2\n")
+    (folder / "2.csv").write_text("ds,y\n2024-01-03,3\n2024-01-05,4\n")
+    path = tmp_path / "data.yaml"
+    path.write_text("data: {path: sales, time: ds, target: y, freq: D}\nhorizon: 1\n")
+    (entry,) = check(load_config(path)).entries
+    assert (entry.code, entry.line) == ("T308", 3)
+    assert f"{folder / '2.csv'}, line 3" in entry.message
+
+
+def test_a_value_that_the_transform_does_not_take_is_told_of_each_series(tmp_path: Path) -> None:
+    frame = seasonal_frame(n_series=3, length=60)
+    frame.loc[[7, 130], "y"] = 0.0
+    report = checked(tmp_path, csv_of(frame), LONG + "transform: log\n")
+    assert [(entry.code, entry.series) for entry in report.entries] == [("V416", "s0"), ("V416", "s2")]

@@ -96,18 +96,41 @@ def made_up(**mase: list[float]) -> Comparison:
         for cell, errors in mase.items()
         for seed, error in enumerate(errors, start=1)
     ]
-    return Comparison(config(), trials, {"seasonal_naive": 1.0}, n_series=1, n_cutoffs=1)
+    return Comparison(
+        horizon=6,
+        season_lengths=[12],
+        trials=trials,
+        baselines={"seasonal_naive": 1.0},
+        n_series=1,
+        n_cutoffs=1,
+    )
 
 
-def test_a_cell_is_named_when_no_seed_of_the_other_comes_near() -> None:
-    text = verdict(made_up(lstm=[0.5, 0.6, 0.55], gru=[0.61, 0.7, 0.65]))
-    assert text.startswith("LSTM or GRU, here? lstm: MASE 0.550 of lstm against 0.650 of gru, further apart")
+def test_a_cell_is_named_when_chance_would_not_make_the_difference() -> None:
+    text = verdict(made_up(lstm=[0.5, 0.52, 0.51], gru=[0.61, 0.63, 0.62]))
+    assert text.startswith(
+        "LSTM or GRU, here? lstm: MASE 0.510 of lstm against 0.620 of gru (the means differ by 0.110"
+    )
+    assert "seeds alone make up to 0.023" in text  # 2.776 * 0.01 * sqrt(2 / 3)
 
 
-def test_a_difference_within_the_spread_is_said_to_be_one() -> None:
-    text = verdict(made_up(lstm=[0.5, 0.62, 0.55], gru=[0.61, 0.7, 0.65]))
-    assert "Either: MASE 0.550 of lstm against 0.650 of gru lies within the spread over the seeds" in text
+def test_a_difference_that_chance_makes_is_said_to_be_one() -> None:
+    text = verdict(made_up(lstm=[0.5, 0.6, 0.55], gru=[0.61, 0.7, 0.6]))
+    assert (
+        "Either: MASE 0.550 of lstm against 0.610 of gru; seeds alone make differences up to 0.119." in text
+    )
     assert text.endswith("gru trains in 40 % of the time.")
+
+
+def test_cells_that_do_not_differ_are_told_apart_once_in_twenty_comparisons() -> None:
+    random = np.random.default_rng(0)
+    draws = [verdict(made_up(lstm=list(a), gru=list(b))) for a, b in random.normal(0.5, 0.05, (2000, 2, 3))]
+    assert 0.035 < np.mean(["Either" not in text for text in draws]) < 0.065
+
+
+def test_a_series_that_never_changes_gives_no_answer() -> None:
+    text = verdict(made_up(lstm=[math.nan] * 3, gru=[math.nan] * 3))
+    assert text.startswith("LSTM or GRU, here? That cannot be told: MASE is undefined")
 
 
 def test_one_seed_gives_no_answer() -> None:
@@ -116,7 +139,7 @@ def test_one_seed_gives_no_answer() -> None:
 
 
 def test_a_better_third_and_a_better_baseline_are_named() -> None:
-    assert "The best of all was rnn (0.300)" in verdict(
+    assert "The lowest median of all is that of rnn (0.300)" in verdict(
         made_up(lstm=[0.5, 0.5], gru=[0.6, 0.6], rnn=[0.3, 0.3])
     )
     assert "None beats the seasonal naive (1.000)" in verdict(made_up(lstm=[1.5, 1.5], gru=[1.6, 1.6]))
@@ -131,15 +154,32 @@ def test_other_cells_are_asked_about_as_such() -> None:
 
 def test_settings_of_one_cell_do_not_follow_another() -> None:
     started = config(cell="lstm", output_activation="identity", bidirectional=True, num_layers=2, dropout=0.1)
-    gru, bilstm, esn = (with_cell(started, cell).model for cell in ("gru", "bilstm", "esn"))
+    gru, bilstm, esn, both = (
+        with_cell(started, cell).model for cell in ("gru", "bilstm", "esn", "bilstm_peephole")
+    )
+    assert (both.cell, both.bidirectional) == ("lstm_peephole", True)
     assert (gru.cell, gru.bidirectional, gru.output_activation, gru.num_layers) == ("gru", False, "tanh", 2)
     assert (bilstm.cell, bilstm.bidirectional, bilstm.output_activation) == ("lstm", True, "identity")
     assert (esn.cell, esn.dropout, esn.bidirectional) == ("esn", 0.0, False)
 
 
+def test_a_leak_is_not_taken_over_by_another_cell() -> None:
+    for leak in ("learned", 0.7):
+        started = config(cell="leaky_rnn", leak=leak)
+        assert with_cell(started, "esn").model.leak == "auto"
+        assert with_cell(started, "leaky_rnn").model.leak == leak
+
+
 def test_cpu_seconds_are_a_budget(found: Comparison) -> None:
     one, four = (compare(config(), ["gru"], n_seeds=1, seconds=s, source=FRAME).trials[0] for s in (1.5, 5.0))
-    assert 1 <= one.steps < four.steps
+    assert 1 < one.steps < four.steps
+    assert four.seconds < 15
+
+
+def test_a_budget_too_small_for_a_step_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    trial = compare(config(), ["gru"], n_seeds=1, seconds=1e-3, source=FRAME).trials[0]
+    assert trial.steps == 1
+    assert "are too few for" in caplog.text
 
 
 def test_the_folder_holds_the_table_the_trials_and_two_pictures(found: Comparison, tmp_path: Path) -> None:
@@ -162,8 +202,23 @@ def test_a_comparison_is_replaced_only_when_asked(found: Comparison, tmp_path: P
 
 def test_a_folder_that_is_no_comparison_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    with pytest.raises(ConfigError, match="is no comparison"):
+    (tmp_path / "photos" / "beach.jpg").touch()
+    with pytest.raises(ConfigError, match=r"holds 'beach\.jpg', which this command did not write"):
         check_folder(tmp_path / "photos", overwrite=True)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_training(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        check_folder(tmp_path / "file", overwrite=True)
+    with pytest.raises(ConfigError):
+        check_folder(tmp_path / "file" / "below", overwrite=True)
+    with pytest.raises(ConfigError):
+        check_folder(tmp_path / ("x" * 300), overwrite=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").touch()
+    with pytest.raises(ConfigError, match="whose files are sealed"):
+        check_folder(tmp_path / "run" / "compare", overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +236,23 @@ def test_cells_that_cannot_be_compared_are_refused(text: str, message: str) -> N
 
 def test_without_a_test_part_there_is_nothing_to_compare() -> None:
     without = config().model_copy(update={"split": config().split.model_copy(update={"test": 0})})
+    seen: list[int] = []
     with pytest.raises(DataError, match=r"split\.test: nothing is held back"):
-        compare(without, ["rnn"], n_seeds=1, source=FRAME)
+        compare(without, ["rnn"], n_seeds=1, source=FRAME, watcher=Watcher(on_step=seen.append))
+    assert seen == []
 
 
-def test_a_signal_ends_the_comparison() -> None:
+@pytest.mark.parametrize("cell", ["rnn", "esn"])
+def test_a_signal_ends_the_comparison_also_after_the_last_training(cell: str) -> None:
     with pytest.raises(StoppedError):
-        compare(config(), ["rnn"], n_seeds=1, source=FRAME, watcher=Watcher(stop_signal=lambda: 2))
+        compare(config(), [cell], n_seeds=1, source=FRAME, watcher=Watcher(stop_signal=lambda: 2))
+    steps: list[int] = []
+    late = Watcher(
+        on_step=steps.append, stop_signal=lambda: 2 if len(steps) == 12 and not steps.append(0) else None
+    )
+    if cell == "rnn":
+        with pytest.raises(StoppedError):
+            compare(config(), [cell], n_seeds=1, source=FRAME, watcher=late)
 
 
 @pytest.fixture

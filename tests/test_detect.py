@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from synthetic import seasonal_frame, seasonal_series
 
+from tsforecast.config.schema import RepairConfig
 from tsforecast.errors import DataError
 from tsforecast.series.detect import Detected, detect
 
@@ -85,7 +86,7 @@ def test_the_horizon_is_at_most_a_fifth_of_the_shortest_series(tmp_path: Path) -
 
 
 def test_a_header_without_rows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no row has the 2 fields of the header"):
+    with pytest.raises(DataError, match="a header and no row below it"):
         found_in(tmp_path, hourly().iloc[:0])
 
 
@@ -103,18 +104,32 @@ def test_a_file_without_numbers_is_refused(tmp_path: Path) -> None:
         found_in(tmp_path, hourly(note="x").drop(columns="load"))
 
 
-def test_other_ways_to_write_dates_are_named_and_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'when' holds dates such as '01/01/2024'.*'%d/%m/%Y' or '%m/%d/%Y'"):
-        found_in(tmp_path, pd.DataFrame({"when": ["01/01/2024", "02/01/2024"], "y": [1, 2]}))
+def test_dates_that_can_be_read_in_two_ways_are_asked_about(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=12, freq="MS"), "y": range(12)})
+    found = found_in(tmp_path, frame.assign(when=frame["when"].dt.strftime("%d/%m/%Y")))
+    assert found.questions == {"data.format.time_format": "ask '%d/%m/%Y' or '%m/%d/%Y'"}
+    assert found.data.freq == "auto"
+    assert "dates such as '01/01/2024' can be read as" in found.notes["data.format.time_format"]
 
 
-def test_a_defect_of_the_data_is_refused_as_in_training(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 7: series 'load': 1 step missing.*set data.repair.gaps"):
-        found_in(tmp_path, hourly().drop(index=5))
+def test_one_day_after_the_twelfth_proves_the_order_wherever_it_stands(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=13).repeat(300)
+    frame = pd.DataFrame({"id": [f"s{k}" for k in range(300)] * 13, "day": days, "y": range(len(days))})
+    found = found_in(tmp_path, frame.assign(day=frame["day"].dt.strftime("%m/%d/%Y")))
+    assert found.data.format.time_format == "%m/%d/%Y"
+    assert found.notes["data.time"] == "Sure: '01/13/2024' can be read in no other way, and all others fit."
+
+
+def test_a_gap_is_filled_by_a_policy_that_is_written_with_its_count(tmp_path: Path) -> None:
+    found = found_in(tmp_path, hourly().drop(index=5))
+    assert found.data.repair == RepairConfig(gaps="interpolate")
+    assert found.warnings["data.repair.gaps"].startswith("A guess: steps without a row: 1;")
 
 
 def test_rows_that_no_column_tells_apart_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a second row at 2024-01-01.*name the series in data.id"):
+    with pytest.raises(
+        DataError, match=r"400 of 800 rows share their time.*add a column that names the series"
+    ):
         found_in(tmp_path, pd.concat([hourly(), hourly()]))
 
 
@@ -138,8 +153,36 @@ def test_one_date_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
         found_in(tmp_path, frame)
 
 
-def test_a_repeated_timestamp_of_a_single_series_is_named_by_the_reading(tmp_path: Path) -> None:
+def test_a_repeated_timestamp_of_a_single_series_is_averaged_and_said_so(tmp_path: Path) -> None:
     frame = hourly(60)
     frame.loc[30, "when"] = frame.loc[29, "when"]
-    with pytest.raises(DataError, match=r"2024-01-02 05:00"):
+    found = found_in(tmp_path, frame)
+    assert found.data.repair == RepairConfig(duplicates="mean", gaps="interpolate")
+    assert "are averaged" in found.warnings["data.repair.duplicates"]
+
+
+def test_a_season_that_the_data_does_not_show_is_left_out(tmp_path: Path) -> None:
+    walk = np.random.default_rng(0).normal(size=400).cumsum()
+    found = found_in(tmp_path, hourly().assign(load=walk))
+    assert found.season_lengths == [1]
+    assert "so 24 is left out" in found.notes["season_length"]
+    assert found.horizon == 24
+
+
+def test_a_season_that_only_the_longer_one_shows_comes_first(tmp_path: Path) -> None:
+    found = found_in(tmp_path, hourly(168 * 6).assign(load=seasonal_series(168 * 6, season_length=168)))
+    assert found.season_lengths == [168, 24]
+    assert "so 24 is put last" in found.notes["season_length"]
+
+
+def test_columns_with_names_alike_are_series(tmp_path: Path) -> None:
+    frame = hourly(zone_2=seasonal_series(400, season_length=24)).rename(columns={"load": "zone_1"})
+    found = found_in(tmp_path, frame)
+    assert found.data.target == ["zone_1", "zone_2"]
+    assert found.notes["data.target"].startswith("Likely: a wide file, since 2 columns have names alike")
+
+
+def test_a_count_that_differs_by_chance_is_no_id(tmp_path: Path) -> None:
+    frame = pd.concat([hourly(90), hourly(90)]).assign(stock=np.arange(180) % 60)
+    with pytest.raises(DataError, match="no column tells them apart"):
         found_in(tmp_path, frame)

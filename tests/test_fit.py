@@ -49,7 +49,7 @@ class Training:
             dropout=0.2,
             bidirectional=bidirectional,
         )
-        scales = fit_scales(panel, season_length=12, per_season=False)
+        scales = fit_scales(panel, season_length=12, scaling="standard")
         reader = WindowReader(panel, FEATURES, scales, horizon=4, device=torch.device("cpu"))
         windows = training_cutoffs(panel, horizon=4, lookback=12, season_length=12)
         self.sampler = Sampler(reader, windows, settings)

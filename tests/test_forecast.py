@@ -8,6 +8,7 @@ from synthetic import panel_of, seasonal_series
 
 from tsforecast.config.schema import ModelConfig
 from tsforecast.features.scaling import fit_scales
+from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting import forecast as forecasting
 from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, never_negative
@@ -33,7 +34,8 @@ def fitted(
         network=network,
         features=FEATURES,
         unique_ids=panel.unique_ids,
-        scales=fit_scales(panel, season_length=12, per_season=True),
+        transform=Transform(name="none", difference=0, lambdas=np.ones(panel.n_series)),
+        scales=fit_scales(panel, season_length=12, scaling="seasonal"),
         never_negative=never_negative(panel),
         spread=fit_spread(np.random.default_rng(0).normal(size=(60, 6))),
         horizon=6,
@@ -124,6 +126,13 @@ def test_storing_and_reading_back_leaves_forecasts_equal_to_the_bit(panel: Panel
         expected,
         check_exact=True,
     )
+
+
+def test_a_run_from_before_there_were_transforms_has_none(panel: Panel) -> None:
+    values, arrays = to_storage(fitted(panel), panel.tail(FEATURES.history))
+    del values["transform"], arrays["transform.lambdas"]
+    back = from_storage(values, arrays, SETTINGS, device=torch.device("cpu"))
+    assert (back.transform.text, back.transform.lambdas.tolist()) == ("", [1, 1])
 
 
 def test_a_very_long_rollout_stays_finite(panel: Panel) -> None:

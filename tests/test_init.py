@@ -84,4 +84,4 @@ def test_the_command_writes_beside_the_current_folder_by_default(
 def test_the_command_prints_the_config_and_tells_its_guesses_on_stderr(csv: Path) -> None:
     result = CliRunner().invoke(app, ["init", str(csv), "--out", "-", "--verbose"])
     assert result.stdout == init(csv, out=None).text
-    assert "data.id: Guess: with 'month' it tells all rows apart; 3 series." in result.stderr
+    assert "data.id: Likely: with 'month' it tells all rows apart; 3 series." in result.stderr

@@ -1,12 +1,13 @@
 """Looking into a run: the files it leaves, and a reading whose numbers are those of the files."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from matplotlib.image import imread
 from synthetic import seasonal_frame
 from test_cli import tsforecast
 
@@ -48,7 +49,7 @@ def test_every_cell_is_inspected(tmp_path: Path, cell: str) -> None:
     names = {path.name for path in write(tmp_path / "out", seen)}
     pictures = {"gates_layer1.png", "memory_line_layer1.png", "gradient.png"}
     pictures |= {"memory.png"} if cell != "rnn" else set()
-    assert names == {"gates.csv", "units.csv", "gradient.csv", *pictures}
+    assert names == {"gates.csv", "units.csv", "gradient.csv", "influence.csv", "reading.json", *pictures}
     assert all((tmp_path / "out" / name).stat().st_size > 0 for name in names)
     assert seen.difference < 1e-6
     assert reading(seen).startswith(f"{cell}, 1 layer of 5 units; average of 3 series, window of 10 steps")
@@ -107,12 +108,72 @@ def test_the_series_above_is_the_users(lstm: LoadedRun) -> None:
     assert seen.above.y_label == "y"
 
 
-def test_the_seasons_are_judged_by_window_gradient_and_lags(lstm: LoadedRun) -> None:
-    text = reading(inspect(lstm))
-    assert "your season is 12: the window is shorter, only the seasonal lag input shows it" in text
-    assert re.search(
-        r"your season is 6: the net (reaches it through its state|does not reach it, no lag)", text
+def test_the_seasons_are_judged_by_the_influence_of_the_value_a_season_ago(tmp_path: Path) -> None:
+    run = trained(tmp_path, cell="gru")
+    seen = inspect(run)
+    write(tmp_path / "out", seen)
+    influence = pd.read_csv(tmp_path / "out" / "influence.csv")["influence"]
+    text = reading(seen)
+    assert influence.max() == 1
+    assert (
+        "your season is 12: the window of 10 steps is shorter, so the net does not reach it; the lag input and"
+        in text
     )
+    assert f"({100 * influence[5]:.2g} % of the strongest influence is left)" in text
+    assert ("the net reaches it" in text) == (influence[5] >= 0.01)
+
+
+def test_what_a_stacked_or_bidirectional_net_knows_is_measured_through_all_of_it(tmp_path: Path) -> None:
+    """The first value of the window is the last that the backward direction reads."""
+    run = trained(tmp_path, cell="bilstm")
+    seen = inspect(run)
+    x = torch.zeros(1, LOOKBACK, run.model.features.input_size)
+    moved = x.clone()
+    moved[0, 0, 0] = 1e-2
+    with torch.no_grad():
+        change = (run.model.network.seen_by_head(moved) - run.model.network.seen_by_head(x)).abs().max()
+    assert change > 1e-5
+    assert seen.influence[LOOKBACK - 1] > 0.05
+
+
+def test_a_season_that_nothing_shows_is_to_be_added_to_the_lags(tmp_path: Path) -> None:
+    config = config_from_mapping(
+        {
+            "data": {
+                "path": "unused.csv",
+                "time": "ds",
+                "target": "y",
+                "id": "unique_id",
+                "calendar": "none",
+            },
+            "horizon": 4,
+            "lookback": 3,
+            "season_length": 12,
+            "model": {"hidden_size": 1, "lags": []},
+            "training": {"max_steps": 2, "final_fit": False},
+        }
+    )
+    text = reading(inspect(load_run(train(config, path=tmp_path / "run", source=FRAME).path)))
+    assert "1 layer of 1 unit;" in text
+    assert "so the net does not reach it; nothing else shows it: add it to model.lags" in text
+
+
+def test_a_unit_and_a_step_are_drawn(tmp_path: Path) -> None:
+    """A heat map of one row or one column has an area."""
+    config = config_from_mapping(
+        {
+            "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
+            "horizon": 4,
+            "lookback": 1,
+            "model": {"hidden_size": 1},
+            "training": {"max_steps": 2, "final_fit": False},
+        }
+    )
+    seen = inspect(load_run(train(config, path=tmp_path / "run", source=FRAME).path), series="s0")
+    write(tmp_path / "out", seen)
+    pixels = imread(tmp_path / "out" / "gates_layer1.png")[..., :3]
+    colored = (np.ptp(pixels, axis=2) > 0.2).mean()  # a cell of a gate or state is blue or red
+    assert colored > 0.1
 
 
 def test_the_json_reading_is_one_document_of_finite_numbers(lstm: LoadedRun) -> None:
@@ -138,6 +199,7 @@ def test_a_series_shorter_than_the_window_is_padded(tmp_path: Path) -> None:
     seen = inspect(LoadedRun(run.path, run.config, run.model, short), series="s0")
     assert np.isnan(seen.above.y[:-4]).all()
     assert np.isfinite(seen.above.y[-4:]).all()
+    assert "window of 10 steps, 6 steps of it before the series begins" in reading(seen)
     write(tmp_path / "out", seen)
 
 
@@ -147,18 +209,36 @@ def test_the_command_writes_below_derived_and_leaves_the_run_sealed(
     assert tsforecast("inspect", lstm.path, "--series", "s1") == 0
     printed = capsys.readouterr().out
     assert "unit memory: median" in printed
-    files = [Path(line) for line in printed.splitlines() if line.endswith((".csv", ".png"))]
+    files = [Path(line) for line in printed.splitlines() if line.endswith((".csv", ".png", ".json"))]
     assert {path.parent for path in files} == {lstm.path / "derived" / "inspect"}
     assert all(path.is_file() for path in files)
+    assert verify_run(lstm.path) == []
+
+
+def test_an_inspection_takes_the_place_of_the_one_before_but_of_nothing_else(
+    lstm: LoadedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert tsforecast("inspect", lstm.path, "--out", out) == 0
+    assert (out / "gates_layer2.png").is_file()
+    one = trained(tmp_path, cell="rnn")
+    assert tsforecast("inspect", one.path, "--out", out) == 0
+    assert not (out / "gates_layer2.png").exists()
+    assert not (out / "memory.png").exists()
+    (out / "notes.txt").touch()
+    assert tsforecast("inspect", one.path, "--out", out) == 2
+    assert "holds 'notes.txt'" in capsys.readouterr().err
+    assert tsforecast("inspect", one.path, "--out", lstm.path / "inspection") == 2
     assert verify_run(lstm.path) == []
 
 
 def test_the_command_prints_one_json_document(
     lstm: LoadedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tsforecast("inspect", lstm.path, "--json", "--out", tmp_path) == 0
+    out = tmp_path / "new" / "folder"
+    assert tsforecast("inspect", lstm.path, "--json", "--out", out) == 0
     document = json.loads(capsys.readouterr().out)
-    assert all(Path(name).parent == tmp_path for name in document["files"])
+    assert all(Path(name).parent == out for name in document["files"])
 
 
 @pytest.mark.parametrize(

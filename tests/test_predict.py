@@ -152,20 +152,20 @@ def test_series_with_fewer_rows_than_the_network_reads_are_named(
 @pytest.mark.parametrize("name", ["forecast.csv", "mine.csv", "plots/mine.csv"])
 def test_nothing_is_written_into_the_sealed_run_folder(trained: Trained, name: str) -> None:
     with pytest.raises(ConfigError, match=r"--out: .* lies in the run folder"):
-        check_out(trained.path, None, out=trained.path / name, plots=None)
+        check_out(None, out=trained.path / name, plots=None)
     with pytest.raises(ConfigError, match=r"--plot: .* lies in the run folder"):
-        check_out(trained.path, None, out=None, plots=trained.path / "plots")
-    check_out(trained.path, None, out=trained.path / "derived" / "mine.csv", plots=None)
+        check_out(None, out=None, plots=trained.path / "plots")
+    check_out(None, out=trained.path / "derived" / "mine.csv", plots=None)
 
 
 def test_the_input_is_never_the_output(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is the file the data is read from"):
-        check_out(tmp_path / "run", str(tmp_path / "sales.csv"), out=tmp_path / "sales.csv", plots=None)
+    with pytest.raises(ConfigError, match="is a file the data is read from"):
+        check_out(str(tmp_path / "sales.csv"), out=tmp_path / "sales.csv", plots=None)
 
 
 def test_an_ending_that_is_not_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'\.xlsx'.*\.csv or \.parquet"):
-        check_out(tmp_path / "run", None, out=tmp_path / "forecast.xlsx", plots=None)
+        check_out(None, out=tmp_path / "forecast.xlsx", plots=None)
 
 
 def test_hours_are_written_in_every_row_also_at_midnight() -> None:

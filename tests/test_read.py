@@ -38,7 +38,11 @@ def test_columns_are_renamed_and_typed(tmp_path: Path) -> None:
     table = read(
         tmp_path, "shop,sales,day\na,1.5,2024-01-01\nb,2,2024-01-02\n", id="shop", time="day", target="sales"
     )
-    assert table.dtypes.astype(str).to_dict() == {"unique_id": "str", "ds": "datetime64[us]", "y": "float64"}
+    assert table.dtypes.astype(str).to_dict() == {
+        "unique_id": "category",
+        "ds": "datetime64[us]",
+        "y": "float64",
+    }
     assert table["unique_id"].tolist() == ["a", "b"]
     assert table["ds"].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")]
     assert table["y"].tolist() == [1.5, 2.0]
@@ -245,7 +249,7 @@ def test_an_empty_id_is_refused(tmp_path: Path) -> None:
 
 def test_an_absent_column_is_answered_with_the_columns_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no column 'y', which data.target names; .* 'ds', 'Y '\. Did you mean 'Y '\?"
+        DataError, match=r"no column 'y', which data.target names; .* 'ds', 'Y'\. Did you mean 'Y'\?"
     ):
         read(tmp_path, "ds,Y \n2024-01-01,1\n")
 
@@ -344,8 +348,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_table(config(tmp_path / "nowhere.csv"))
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="this is a folder; name a CSV or Parquet file"):
+def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no CSV or Parquet file here"):
         read_table(config(tmp_path))
 
 
@@ -471,3 +475,70 @@ def test_a_row_is_placed_at_its_line_in_a_csv_file(tmp_path: Path) -> None:
 
 def test_a_row_is_placed_by_its_number_elsewhere() -> None:
     assert place_of(config(), "DataFrame", 4) == "row 5"
+
+
+def test_unix_time_is_read_in_its_unit_and_is_utc(tmp_path: Path) -> None:
+    for unit, count in (("s", "1704067200"), ("ms", "1704067200000"), ("us", "1704067200000000")):
+        table = read(tmp_path, f"ds,y\n{count},1\n", form={"unit": unit})
+        assert table["ds"].tolist() == [pd.Timestamp("2024-01-01", tz="UTC")]
+
+
+def test_unix_nanoseconds_are_read_to_the_microsecond_and_no_finer(tmp_path: Path) -> None:
+    table = read(tmp_path, "ds,y\n1704067200000001000,1\n", form={"unit": "ns"})
+    assert table["ds"].tolist() == [pd.Timestamp("2024-01-01 00:00:00.000001", tz="UTC")]
+    with pytest.raises(
+        DataError, match="line 2, column 'ds': '1704067200000000001' is finer than a microsecond"
+    ):
+        read(tmp_path, "ds,y\n1704067200000000001,1\n", form={"unit": "ns"})
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ("1.5", "'1.5' is not an integer, as data.format.unit expects"),
+        ("9999999999999", "as s since 1970 leaves the years 1 to 9999"),
+        ("", "the cell is empty"),
+    ],
+)
+def test_what_is_no_unix_time_is_refused_with_its_line(tmp_path: Path, cell: str, problem: str) -> None:
+    with pytest.raises(DataError, match=f"line 3, column 'ds': .*{problem}|line 3, column 'ds': {problem}"):
+        read(tmp_path, f"ds,y\n1704067200,1\n{cell},1\n", form={"unit": "s"})
+
+
+def test_local_times_are_on_the_clock_of_their_zone(tmp_path: Path) -> None:
+    table = read(tmp_path, "ds,y\n2024-07-01 12:00,1\n", form={"timezone": "Europe/Berlin"})
+    assert table["ds"].tolist() == [pd.Timestamp("2024-07-01 10:00", tz="UTC")]
+    assert str(table["ds"].dt.tz) == "Europe/Berlin"
+
+
+def test_times_with_a_zone_are_converted(tmp_path: Path) -> None:
+    table = read(tmp_path, "ds,y\n2024-07-01 12:00Z,1\n", form={"timezone": "Europe/Berlin"})
+    assert table["ds"].astype(str).tolist() == ["2024-07-01 14:00:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"), [("2024-03-31 02:30", "does not exist"), ("2024-10-27 02:30", "is there twice")]
+)
+def test_an_hour_that_daylight_saving_skips_or_repeats_is_refused(
+    tmp_path: Path, cell: str, problem: str
+) -> None:
+    with pytest.raises(DataError, match=f"line 3, .*{problem} on the clock of Europe/Berlin"):
+        read(tmp_path, f"ds,y\n2024-01-01 00:00,1\n{cell},1\n", form={"timezone": "Europe/Berlin"})
+
+
+def test_iso_weeks_and_quarters_are_their_first_days(tmp_path: Path) -> None:
+    weeks = read(tmp_path, "ds,y\n2024-W01,1\n2024-W05,1\n2020W53,1\n")["ds"]
+    assert weeks.dt.strftime("%Y-%m-%d").tolist() == ["2024-01-01", "2024-01-29", "2020-12-28"]
+    quarters = read(tmp_path, "ds,y\n2024Q1,1\n2024-Q4,1\nQ2 2024,1\n")["ds"]
+    assert quarters.dt.strftime("%Y-%m-%d").tolist() == ["2024-01-01", "2024-10-01", "2024-04-01"]
+
+
+def test_blanks_around_names_dates_and_numbers_are_no_part_of_them(tmp_path: Path) -> None:
+    table = read(tmp_path, "id, ds , y\n a , 2024-01-01 , 7 \nb,2024-01-02,  \n", id="id")
+    assert table["unique_id"].tolist() == [" a ", "b"]
+    assert table["y"].iloc[0] == 7
+    assert np.isnan(table["y"].iloc[1])
+
+
+def test_a_name_that_the_config_spells_with_its_blanks_is_found(tmp_path: Path) -> None:
+    assert read(tmp_path, "ds, y\n2024-01-01,7\n", target=" y")["y"].tolist() == [7]

@@ -51,7 +51,7 @@ def panel() -> Panel:
 
 
 def windows_of(panel: Panel, *, washout: int = 8) -> Windows:
-    scales = fit_scales(panel, season_length=12, per_season=False)
+    scales = fit_scales(panel, season_length=12, scaling="standard")
     reader = WindowReader(panel, FEATURES, scales, horizon=PLAN.horizon, device=torch.device("cpu"))
     ranges = training_cutoffs(panel, horizon=PLAN.horizon, lookback=FEATURES.lookback, season_length=12)
     return Windows.covering(reader, ranges, horizon=PLAN.horizon, washout=washout, seed=1)
@@ -164,3 +164,12 @@ def test_a_washout_of_the_whole_window_is_refused(panel: Panel) -> None:
 def test_a_signal_stops_the_fit(panel: Panel) -> None:
     with pytest.raises(StoppedError, match="stopped by signal 15"):
         fit(make_network(), windows_of(panel), watcher=Watcher(stop_signal=lambda: 15))
+
+
+def test_fitting_anew_from_the_same_base_gives_the_same_readout(panel: Panel) -> None:
+    network = make_network()
+    fit(network, windows_of(panel))
+    first = {name: value.clone() for name, value in network.state_dict().items()}
+    network.reset_base(1)
+    fit(network, windows_of(panel))
+    torch.testing.assert_close(network.state_dict(), first)

@@ -39,7 +39,7 @@ def make_network(cell: str = "lstm", *, bidirectional: bool = False, num_layers:
 
 def read(y: np.ndarray, past: np.ndarray, horizon: int = HORIZON) -> Batch:
     panel = panel_of(y, freq="MS", past=past)
-    scales = fit_scales(panel_of(y[:30], past=past[:30]), season_length=12, per_season=False)
+    scales = fit_scales(panel_of(y[:30], past=past[:30]), season_length=12, scaling="standard")
     reader = WindowReader(panel, FEATURES, scales, horizon=horizon, device=torch.device("cpu"))
     return reader.read(Cutoffs(series=np.zeros(len(ROWS), np.int64), rows=ROWS), horizon)
 
@@ -186,7 +186,7 @@ def test_where_a_lag_reaches_before_the_series_the_newest_value_stands_in() -> N
     network = Network(cell="lstm", input_size=FEATURES.input_size, n_values=3, hidden_size=5, base=2)
     y, past = seasonal_series(12), np.zeros((12, 1))
     panel = panel_of(y[:5], freq="MS", past=past[:5])
-    scales = fit_scales(panel, season_length=12, per_season=False)
+    scales = fit_scales(panel, season_length=12, scaling="standard")
     reader = WindowReader(panel, FEATURES, scales, horizon=HORIZON, device=torch.device("cpu"))
     batch = reader.read(Cutoffs(series=np.array([0]), rows=np.array([4])), HORIZON)
     # Lag 12, the base, is nowhere in 5 values, so the untrained network repeats the newest.

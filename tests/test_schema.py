@@ -158,7 +158,7 @@ def test_a_horizon_is_a_whole_number_from_1_to_10000(value: object) -> None:
         ("forecast.non_negative", 1),
         ("runtime.device", "tpu"),
         ("runtime.threads", 0),
-        ("scaling", "minmax"),
+        ("scaling", "maximum"),
         ("data.path", ""),
         ("data.path", "a\0b"),
         ("data.target", []),
@@ -236,3 +236,35 @@ def test_a_wide_file_has_no_id() -> None:
 def test_two_marks_of_a_number_differ() -> None:
     with pytest.raises(ValidationError, match=r"decimal ',', thousands ','.*same character"):
         config_with("data.format", {"decimal": ",", "thousands": ","})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("time_format", "ask '%d/%m/%Y' or '%m/%d/%Y'", "write '%d/%m/%Y' or '%m/%d/%Y'"),
+        ("time_format", "ask", "write '%d/%m/%Y' or '%m/%d/%Y'"),
+        ("unit", "ask", "Write s, ms, us or ns"),
+        ("decimal", "ask", "Write the decimal mark"),
+    ],
+)
+def test_a_question_that_init_left_open_is_no_value(key: str, value: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=f"init left a question open.*{words}"):
+        config_with("data.format", {key: value})
+
+
+def test_time_is_counted_in_one_way() -> None:
+    with pytest.raises(
+        ValidationError, match=r"format\.unit 's' is for timestamps, and freq: integer counts"
+    ):
+        config_with(
+            "data", {"path": "a.csv", "time": "t", "target": "y", "freq": "integer", "format": {"unit": "s"}}
+        )
+    with pytest.raises(ValidationError, match="unit 's' is for integers and time_format '%Y' for dates"):
+        config_with("data.format", {"unit": "s", "time_format": "%Y"})
+
+
+def test_a_time_zone_is_one_that_is_known() -> None:
+    with pytest.raises(
+        ValidationError, match="'Berlin' is not a time zone; write a name such as Europe/Berlin"
+    ):
+        config_with("data.format", {"timezone": "Berlin"})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import panel_of, seasonal_series
 
-from tsforecast.series.seasons import default_season_lengths, season_lengths_of
+from tsforecast.series.seasons import default_season_lengths, season_lengths_of, season_strength
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,30 @@ def test_masked_values_do_not_hide_a_season_of_integer_time() -> None:
     y = seasonal_series(240, season_length=12)
     y[[5, 30, 31, 100]] = np.nan
     assert season_lengths_of(panel_of(y))[0] == 12
+
+
+def test_a_season_is_shown_by_values_alike_one_season_apart() -> None:
+    strength = season_strength(panel_of(seasonal_series(120, season_length=12)), 12)
+    assert strength is not None
+    assert strength[1]
+    assert strength[0] > 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_neither_noise_nor_a_walk_nor_a_slow_curve_shows_a_season(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=400)
+    for y in (noise, noise.cumsum(), seasonal_series(400, season_length=168, noise=0.01, seed=seed)):
+        strength = season_strength(panel_of(y), 24)
+        assert strength is not None
+        assert not strength[1]
+
+
+def test_a_week_is_shown_by_more_than_its_days() -> None:
+    y = seasonal_series(168 * 6, season_length=24)
+    assert season_strength(panel_of(y), 168, shorter=24)[1] is False
+    y += np.repeat([3, 3, 3, 3, 3, 0, 0] * 6, 24)
+    assert season_strength(panel_of(y), 168, shorter=24)[1] is True
+
+
+def test_a_series_shorter_than_three_seasons_shows_nothing() -> None:
+    assert season_strength(panel_of(seasonal_series(35)), 12) is None

@@ -113,3 +113,23 @@ def test_a_note_stands_above_its_key() -> None:
     lines = render_starter(guess, config_path=Path("c.yaml")).splitlines()
 
     assert lines[lines.index("  # Also numeric: price.") + 1].startswith("  target: load")
+
+
+def test_settings_of_a_section_in_a_section_stand_below_it(tmp_path: Path) -> None:
+    settings = {"data.format.separator": ";", "data.format.decimal": ",", "data.repair.gaps": "interpolate"}
+    guess = replace(GUESS, settings=settings, notes={"data.format.decimal": "Sure: seen."})
+
+    config = loaded(guess, tmp_path / "c.yaml")
+
+    assert (config.data.format.separator, config.data.format.decimal) == (";", ",")
+    assert config.data.repair.gaps == "interpolate"
+    assert "    # Sure: seen.\n    decimal: ','" in (tmp_path / "c.yaml").read_text()
+
+
+def test_what_nobody_can_say_yet_is_left_out(tmp_path: Path) -> None:
+    guess = replace(GUESS, season_length="auto", lookback_today=None, validation_today=None, test_today=None)
+
+    config = loaded(guess, tmp_path / "c.yaml")
+
+    assert config.season_length == "auto"
+    assert "today" not in (tmp_path / "c.yaml").read_text()

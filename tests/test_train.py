@@ -288,3 +288,12 @@ def test_what_a_masked_value_was_makes_no_difference(tmp_path: Path) -> None:
         for name, frame in (("a", other), ("b", missing))
     )
     pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_the_final_fit_of_a_reservoir_corrects_the_naive_base_again(tmp_path: Path) -> None:
+    """With a very strong ridge nothing is corrected, however often it is fitted."""
+    model = {"cell": "esn", "ridge": 1e12, "hidden_size": 10}
+    trained = train(config(model=model), path=tmp_path / "run", source=FRAME)
+    base = trained.model.network.base.detach()
+    assert base.max().item() == pytest.approx(1.0, abs=1e-6)
+    assert base.sum().item() == pytest.approx(1.0, abs=1e-6)

@@ -21,7 +21,7 @@ def features(**changes: object) -> Features:
 
 
 def reader(panel: Panel, spec: Features, horizon: int = 2) -> WindowReader:
-    scales = fit_scales(panel, season_length=spec.season_length, per_season=spec.per_season)
+    scales = fit_scales(panel, season_length=spec.season_length, scaling=spec.scaling)
     return WindowReader(panel, spec, scales, horizon=horizon, device=torch.device("cpu"))
 
 
@@ -128,7 +128,7 @@ def test_values_after_the_cutoff_do_not_change_the_window() -> None:
     later = y.copy()
     later[41:] = 1e6
     spec = features(scaling="window")
-    scales = fit_scales(panel_of(y[:41]), season_length=1, per_season=False)
+    scales = fit_scales(panel_of(y[:41]), season_length=1, scaling="standard")
     before, after = (
         WindowReader(panel_of(values), spec, scales, horizon=2, device=torch.device("cpu")).read(
             cutoff(0, 40), 2
@@ -152,7 +152,7 @@ def test_past_covariates_are_held_at_the_cutoff() -> None:
 
 def test_past_covariates_after_the_cutoff_are_never_read() -> None:
     past = np.arange(20.0)[:, None]
-    scales = fit_scales(panel_of(np.arange(20.0), past=past), season_length=1, per_season=False)
+    scales = fit_scales(panel_of(np.arange(20.0), past=past), season_length=1, scaling="standard")
     changed = past.copy()
     changed[10:] = -1e6
     known = [

@@ -42,7 +42,16 @@ from tsforecast.storage.atomic import (
     staging_folder,
 )
 
-__all__ = ["FORMAT_VERSION", "Run", "check_target", "new_run", "open_run", "verify_run", "write_model"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Run",
+    "check_target",
+    "new_run",
+    "open_run",
+    "refuse_inside_run",
+    "verify_run",
+    "write_model",
+]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -53,7 +62,7 @@ CONFIG = "config.yaml"
 MODEL = "model.json"
 ARRAYS = "model.safetensors"
 # Rows of the data, in which NaN says that a value is masked.
-MASKABLE = re.compile(r"tail\.(y|past)|fallback\.\d+\.y")
+MASKABLE = re.compile(r"tail\.(y|past|future)|fallback\.\d+\.y")
 METRICS = "metrics.json"
 DERIVED = "derived"
 PLOTS = "plots/"
@@ -126,6 +135,23 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
             raise ConfigError(
                 f"{path}: nothing can be written in {str(ground)!r}; choose another run folder."
+            )
+
+
+def refuse_inside_run(option: str, path: Path) -> None:
+    """Refuses an output that would lie among the sealed files of a run folder; below ``derived/`` it may.
+
+    Raises:
+        ConfigError: names the option and the run.
+    """
+    target = path.resolve()
+    with output_errors(path):
+        sealed = [folder for folder in (target, *target.parents) if (folder / MANIFEST).is_file()]
+    for folder in sealed:
+        if not target.is_relative_to(folder / DERIVED):
+            raise ConfigError(
+                f"{option}: {str(path)!r} lies in the run folder {str(folder)!r}, whose files are sealed; "
+                f"write elsewhere, or below {str(folder / DERIVED)!r}."
             )
 
 

@@ -15,7 +15,7 @@ __all__ = ["compare"]
 def compare(
     config: Annotated[Path, typer.Argument(help="The YAML file.", show_default=False)],
     cells: Annotated[
-        str, typer.Option(metavar="LIST", help="Cells to compare, by name, bilstm and bigru included.")
+        str, typer.Option(metavar="LIST", help="Cells to compare; with `bi` in front: in both directions.")
     ] = "lstm,gru",
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="Trainings of each cell, from training.seed on.")
@@ -26,7 +26,7 @@ def compare(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(metavar="S", min=0.1, help="CPU seconds of each training, instead of steps."),
+        typer.Option(metavar="S", min=0.1, max=1e6, help="CPU seconds of each training, instead of steps."),
     ] = None,
     settings: Set = None,
     out: Annotated[
@@ -64,9 +64,11 @@ def compare(
     workflow.check_folder(path, overwrite=overwrite)
     with watched_training(quiet=quiet) as watcher:
         found = workflow.compare(loaded, names, n_seeds=seeds, seconds=seconds, watcher=watcher)
-    workflow.write(path, found, overwrite=overwrite)
     if as_json:
+        workflow.write(path, found, overwrite=overwrite)
         document = {"folder": str(path), **workflow.comparison_json(found)}
         print_data(json.dumps(document, indent=2) + "\n")
-    else:
-        print_data(f"{workflow.table(found)}\nfolder: {path}\n{workflow.verdict(found)}\n")
+        return
+    print_data(workflow.table(found) + "\n")  # first, so that a disk that fails now loses no answer
+    workflow.write(path, found, overwrite=overwrite)
+    print_data(f"folder: {path}\n{workflow.verdict(found)}\n")

@@ -44,7 +44,12 @@ def init(
     made = workflow.init(csv, out=None if to_stdout else path, overwrite=overwrite)
     log = logging.getLogger(__name__)
     for key, note in made.notes.items():
-        log.info("%s: %s", key, note)
+        log.log(logging.WARNING if key in made.warnings else logging.INFO, "%s: %s", key, note)
+    for key, warning in made.warnings.items():
+        if key not in made.notes:
+            log.warning("%s: %s", key, warning)
+    if made.questions:
+        log.warning("%s: answer %s there before training", path, " and ".join(made.questions))
     print_data(
         made.text if to_stdout else f"config: {path}\nnext: tsforecast train {shlex.quote(str(path))}\n"
     )

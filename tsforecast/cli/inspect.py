@@ -35,12 +35,17 @@ def inspect(
 
     import json
 
+    from tsforecast.runs import refuse_inside_run
+    from tsforecast.storage.atomic import refuse_strangers
     from tsforecast.workflows import inspect as workflow
-    from tsforecast.workflows.predict import check_out, load_run
+    from tsforecast.workflows.predict import load_run
 
-    check_out(run, None, out=None, plots=out)
-    seen = workflow.inspect(load_run(run, device="cpu"), series=series)
-    paths = workflow.write(out or run / "derived" / "inspect", seen)
+    loaded = load_run(run, device="cpu")
+    folder = out or run / "derived" / "inspect"
+    refuse_inside_run("--out", folder)
+    refuse_strangers(folder, ours=workflow.OURS)
+    seen = workflow.inspect(loaded, series=series)
+    paths = workflow.write(folder, seen)
     if as_json:
         document = {**workflow.reading_json(seen), "files": [str(path) for path in paths]}
         print_data(json.dumps(document, indent=2) + "\n")

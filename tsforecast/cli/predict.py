@@ -33,7 +33,16 @@ def predict(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="New rows, in the same columns as in training; `-` reads stdin.", show_default="kept rows"
+            help="New rows, in the same columns as in training: file, folder, pattern or URL; `-` reads stdin.",
+            show_default="kept rows",
+        ),
+    ] = None,
+    future: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Future covariates over the horizon, in the same columns.",
+            show_default=False,
         ),
     ] = None,
     horizon: Annotated[
@@ -69,9 +78,11 @@ def predict(
     from tsforecast.workflows import predict as workflow
 
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
-    workflow.check_out(run, data, out=None if out == "-" else Path(out), plots=plot)
+    workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
-    made = workflow.predict_all(loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels)
+    made = workflow.predict_all(
+        loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels, future=future
+    )
     frame, panel = made.frame, made.panel
     if plot is not None:
         workflow.draw(plot, loaded, panel, frame)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tsforecast.config.document import KeyPath, Place, Problem
+from tsforecast.config.location import without_secrets
 from tsforecast.config.words import shown
 
 __all__ = ["MAX_SHOWN", "Draft", "spelled"]
@@ -95,5 +96,6 @@ def _line(problem: Problem) -> str:
 
 def _ended(line: str) -> str:
     """One line with a full stop, in which nothing speaks to the terminal: a file may have any name."""
+    line = without_secrets(line)
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
     return text if text.endswith((".", "?")) else f"{text}."

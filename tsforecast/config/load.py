@@ -5,8 +5,8 @@ Flags beat the environment, which beats the YAML, which beats the defaults of th
 
 from __future__ import annotations
 
+import glob
 import os
-import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from operator import attrgetter
@@ -24,6 +24,7 @@ from tsforecast.config.document import (
     write_document,
 )
 from tsforecast.config.draft import Draft, spelled
+from tsforecast.config.location import STDIN, is_url, with_file_below, without_secrets
 from tsforecast.config.schema import CONFIG_KEYS, SHORT_FORMS, Config
 from tsforecast.config.words import shown
 from tsforecast.errors import ConfigError
@@ -39,7 +40,7 @@ __all__ = [
 
 ENVIRONMENT_PREFIX = "TSFORECAST_"
 _BUILTIN: dict[type, type] = {str: str, Integral: int, float: float}  # numpy's come with a class of their own
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WILDCARDS = frozenset("*?[")
 
 
 def load_config(
@@ -100,18 +101,22 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: lists every problem, one a line.
     """
-    draft = Draft(values=config.model_dump())
+    draft = Draft(values=config.model_dump(context={"secrets": True}))
     _set_from_overrides(draft, overrides)
     return checked(draft)
 
 
 def value_at(config: Config, key: str) -> Any:
-    """The value of a dotted key such as `model.cell`."""
-    return attrgetter(key)(config)
+    """The value of a dotted key such as `model.cell`, to be shown: without the secrets of a URL."""
+    value = attrgetter(key)(config)
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def dump_config(config: Config, *, header: str = "") -> str:
-    """YAML with every value written out, which loads as the same config; ``header`` becomes comment lines."""
+    """YAML with every value written out, which loads as the same config but for secrets in a URL.
+
+    They are ``***``; references such as ``${DB_PASSWORD}`` stay. ``header`` becomes comment lines.
+    """
     return write_document(config.model_dump(), header=header)
 
 
@@ -136,14 +141,19 @@ def _make_path_absolute(draft: Draft, base: Path) -> None:
 
 
 def _absolute(path: Any, base: Path) -> Any:
-    """A relative path from a folder on; `-`, URLs and what is no path at all stay as they are."""
-    if not isinstance(path, str) or path in ("", "-") or "\0" in path or _URL.match(path):
+    """A relative path or pattern from a folder on; `-`, URLs and what is no path at all stay as they are."""
+    if not isinstance(path, str) or path in ("", STDIN) or "\0" in path:
         return path
+    if is_url(path):
+        return with_file_below(path, base)
     if path.startswith("~/"):
         path = os.path.expanduser(path)  # noqa: PTH111  (Path's raises where there is no home)
     if Path(path).is_absolute():
         return path
-    return os.path.normpath(base.resolve() / path)  # resolved first, so that `..` leaves the real folder
+    base = base.resolve()  # first of all, so that `..` leaves the real folder
+    if _WILDCARDS & {*path} and not os.path.lexists(base / path):  # a pattern; the folder's name is none
+        base = Path(glob.escape(str(base)))
+    return os.path.normpath(base / path)
 
 
 def _set_from_environment(draft: Draft, environ: Mapping[str, str]) -> None:

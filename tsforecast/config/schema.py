@@ -10,12 +10,25 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from tsforecast.config.location import kind_of, without_secrets
+
 __all__ = [
+    "ASK",
     "CALENDAR_FEATURES",
     "CELLS_WITH",
     "CELL_NAMES",
@@ -64,6 +77,10 @@ CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# What `init` writes where only the user knows the answer; it is no value, and is refused with the question.
+ASK = "ask"
+
+MAX_SHOWN = 60
 MAX_STEPS_IN_TIME = 1_000_000  # longest stretch of a series a setting may speak of, in steps
 
 Text = Annotated[str, Field(min_length=1)]
@@ -75,6 +92,7 @@ Updates = Annotated[int, Field(ge=1, le=10_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Gain = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -87,14 +105,38 @@ class _Section(BaseModel):
 class CovariatesConfig(_Section):
     """Further columns the model reads."""
 
+    static: list[Text] = Field(
+        default=[], description="Columns that are one value for all rows of a series, such as a region."
+    )
     past: list[Text] = Field(
-        default=[], description="Numeric columns known up to the cutoff only, read beside the target."
+        default=[], description="Columns known up to the cutoff only, read beside the target."
+    )
+    future: list[Text] = Field(
+        default=[],
+        description="Columns known over the horizon as well, such as a price; rows without a target after the last "
+        "one give their values, or `predict --future FILE`.",
+    )
+    categorical: list[Text] = Field(
+        default=[],
+        description="Which of these columns hold words, not numbers; each word gets learned inputs.",
     )
 
-    @field_validator("past")
+    @property
+    def all(self) -> list[str]:
+        return [*self.static, *self.past, *self.future]
+
+    @field_validator("static", "past", "future", "categorical")
     @classmethod
     def _each_once(cls, columns: list[str]) -> list[str]:
         return _unique(columns)
+
+    @model_validator(mode="after")
+    def _words_of_covariates(self) -> CovariatesConfig:
+        if strangers := [name for name in self.categorical if name not in self.all]:
+            raise ValueError(
+                f"categorical names {strangers[0]!r}, which is neither static, past nor future; add it to one of them"
+            )
+        return self
 
 
 class FormatConfig(_Section):
@@ -111,7 +153,17 @@ class FormatConfig(_Section):
     encoding: Text = Field(default="utf-8", description="Text encoding, by its Python name.")
     time_format: Auto | Text = Field(
         default="auto",
-        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601.",
+        description="Date pattern in strftime notation, e.g. `%d.%m.%Y %H:%M`; `auto` reads ISO 8601, with its "
+        "weeks (`2024-W05`), and quarters (`2024-Q1`).",
+    )
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        default=None,
+        description="Unit of integers that count time since 1970 in UTC; `null` where time is no such count.",
+    )
+    timezone: Text | None = Field(
+        default=None,
+        description="Time zone, e.g. `Europe/Berlin`: timestamps without one are on its clock, others are "
+        "converted to it; `null` keeps them as they are.",
     )
 
     @field_validator("encoding")
@@ -121,23 +173,73 @@ class FormatConfig(_Section):
             "".encode(encoding)  # raises for codecs that are not about text as well
         except (LookupError, ValueError) as error:
             raise ValueError(
-                f"{encoding!r} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
+                f"{_clipped(encoding)} is not a text encoding Python knows; write utf-8, latin-1, cp1252 …"
             ) from error
         return encoding
 
+    @field_validator("decimal", mode="before")
+    @classmethod
+    def _decimal_is_answered(cls, decimal: Any) -> Any:
+        if decimal == ASK:
+            raise ValueError(
+                "init left a question open: do numbers such as 1,500 or 1.500 have three decimals, or is that a "
+                "thousand and a half? Write the decimal mark, '.' or ','; where the other mark groups thousands, "
+                "set data.format.thousands to it as well"
+            )
+        return decimal
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _unit_is_answered(cls, unit: Any) -> Any:
+        if unit == ASK:
+            raise ValueError(
+                "init left a question open: what do the integers count? Write s, ms, us or ns for time since 1970; "
+                "where they count steps, remove this line and set data.freq: integer"
+            )
+        return unit
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, timezone: str | None) -> str | None:
+        if timezone is None:
+            return None
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, OSError, ValueError) as error:  # not found; a folder; no name at all
+            raise ValueError(
+                f"{_clipped(timezone)} is not a time zone; write a name such as Europe/Berlin or UTC"
+            ) from error
+        return timezone
+
     @field_validator("separator", "decimal", "thousands")
     @classmethod
-    def _usable_mark(cls, mark: str | None) -> str | None:
-        if mark not in (None, "auto") and (mark in "\"'\r\n\0" or mark.isalnum()):
+    def _usable_mark(cls, mark: str | None, info: ValidationInfo) -> str | None:
+        quotes = '"' if info.field_name == "thousands" else "\"'"  # 1'234 is how the Swiss write it
+        if mark not in (None, "auto") and (mark in f"{quotes}\r\n\0" or mark.isalnum()):
             raise ValueError(f"{mark!r} cannot stand between values; write a punctuation mark, blank or tab")
         return mark
 
     @field_validator("time_format")
     @classmethod
     def _has_a_field(cls, time_format: str) -> str:
+        if time_format == ASK or time_format.startswith(f"{ASK} "):
+            choices = time_format.removeprefix(ASK).strip() or "'%d/%m/%Y' or '%m/%d/%Y'"
+            raise ValueError(
+                f"init left a question open: the dates can be read in more than one way; write {choices[:60]}"
+            )
         if time_format != "auto" and "%" not in time_format:
-            raise ValueError(f"{time_format!r} has no field such as %Y; write e.g. '%d.%m.%Y', or auto")
+            raise ValueError(
+                f"{_clipped(time_format)} has no field such as %Y; write e.g. '%d.%m.%Y', or auto"
+            )
         return time_format
+
+    @model_validator(mode="after")
+    def _unit_or_pattern(self) -> FormatConfig:
+        if self.unit is not None and self.time_format != "auto":
+            raise ValueError(
+                f"unit {self.unit!r} is for integers and time_format {_clipped(self.time_format)} for dates; keep one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _marks_differ(self) -> FormatConfig:
@@ -184,7 +286,10 @@ class DataConfig(_Section):
     """Where the series are and what their columns mean."""
 
     path: Text = Field(
-        description="CSV or Parquet file, relative to the YAML file; `-` reads the standard input."
+        description="CSV or Parquet file, folder or pattern, relative to the YAML file; `-` for stdin, or a URL."
+    )
+    query: Text | None = Field(
+        default=None, description="SQL query whose rows are the data, where `path` names a database."
     )
     time: Text = Field(description="Column of timestamps, or of integers with `freq: integer`.")
     target: Text | Annotated[list[Text], Field(min_length=1)] = Field(
@@ -203,6 +308,16 @@ class DataConfig(_Section):
         default="auto",
         description="Calendar features the model reads; `auto` takes those that fit the frequency.",
     )
+    fourier: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="Waves for each calendar feature: its cycle, and with 2 or more also its half, third … part.",
+    )
+    holidays: Text | None = Field(
+        default=None,
+        description="Country whose public holidays the model reads, such as `DE`, or `DE-BY` for a part of it.",
+    )
     format: FormatConfig = Field(default_factory=FormatConfig, description="How values are written.")
     repair: RepairConfig = Field(default_factory=RepairConfig, description="What is done about defects.")
     on_bad_series: BadSeriesPolicy = Field(
@@ -215,8 +330,30 @@ class DataConfig(_Section):
     @classmethod
     def _no_nul(cls, path: str) -> str:
         if "\0" in path:
-            raise ValueError(f"{path!r} holds a NUL character, which no path can; remove it")
+            raise ValueError(f"{without_secrets(path)!r} holds a NUL character, which no path can; remove it")
+        kind_of(path)
         return path
+
+    @field_serializer("path")
+    def _without_secrets(self, path: str, info: SerializationInfo) -> str:
+        """What is written somewhere has no secrets; a copy that stays in memory asks for them."""
+        return path if (info.context or {}).get("secrets") else without_secrets(path)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Without secrets as well: a notebook shows the config where it is the last line of a cell."""
+        for name, value in super().__repr_args__():
+            yield name, without_secrets(value) if name == "path" else value
+
+    @model_validator(mode="after")
+    def _query_of_a_database(self) -> DataConfig:
+        is_database = kind_of(self.path) == "database"
+        if is_database and self.query is None:
+            raise ValueError("path names a database, and there is no query; add query: SELECT …")
+        if self.query is not None and not is_database:
+            raise ValueError(
+                "query is given, and path names no database; remove query, or give a database URL"
+            )
+        return self
 
     @field_validator("target", "calendar")
     @classmethod
@@ -227,7 +364,9 @@ class DataConfig(_Section):
     def _one_meaning_per_column(self) -> DataConfig:
         targets = [self.target] if isinstance(self.target, str) else self.target
         meanings = {"time": [self.time], "id": [self.id] if self.id else [], "target": targets}
-        meanings["covariates.past"] = self.covariates.past
+        meanings |= {
+            f"covariates.{kind}": getattr(self.covariates, kind) for kind in ("static", "past", "future")
+        }
         seen: dict[str, str] = {}
         for meaning, columns in meanings.items():
             for column in columns:
@@ -237,6 +376,25 @@ class DataConfig(_Section):
                         "give each column one meaning"
                     )
                 seen[column] = meaning
+        return self
+
+    @model_validator(mode="after")
+    def _statics_name_series(self) -> DataConfig:
+        if self.covariates.static and not isinstance(self.target, str):
+            raise ValueError(
+                "covariates.static: a wide file has one row for all series, so no column can tell them apart; "
+                "remove static, or write the file in long form"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_counted_in_one_way(self) -> DataConfig:
+        for name in ("unit", "timezone"):
+            if self.freq == "integer" and getattr(self.format, name) is not None:
+                raise ValueError(
+                    f"format.{name} {getattr(self.format, name)!r} is for timestamps, and freq: integer counts "
+                    f"steps; remove one of them"
+                )
         return self
 
     @model_validator(mode="after")
@@ -282,12 +440,12 @@ class ModelConfig(_Section):
         default="auto",
         description="Earlier target values read beside the newest, in steps back from the step to forecast.",
     )
-    output_activation: Literal["tanh", "identity"] = Field(
+    output_activation: Literal["tanh", "identity"] | None = Field(
         default="tanh",
         title="output activation",
         description="`lstm`: what the cell state passes on its way out.",
     )
-    reset: Literal["after", "before"] = Field(
+    reset: Literal["after", "before"] | None = Field(
         default="after",
         title="reset",
         description="`gru`: the reset gate acts after the recurrent weights (torch, cuDNN) or before (the paper).",
@@ -297,11 +455,11 @@ class ModelConfig(_Section):
         description="`leaky_rnn`, `esn`: share of its state a unit replaces per step, a number for all units or "
         "`learned`, one per unit; `auto`: learned, and 0.3 for `esn`.",
     )
-    spectral_radius: Positive = Field(
+    spectral_radius: Gain | None = Field(
         default=0.9, description="`esn`: largest absolute eigenvalue of the recurrent weights."
     )
-    input_scale: Positive = Field(
-        default=0.5, description="`esn`: input weights and biases lie between this and its negative."
+    input_scale: Gain | None = Field(
+        default=0.1, description="`esn`: input weights and biases lie between this and its negative."
     )
     ridge: Auto | Positive | None = Field(
         default="auto",
@@ -425,10 +583,36 @@ class Config(_Section):
         "season of the seasonal naive.",
     )
     split: SplitConfig = Field(default_factory=SplitConfig, description="Steps kept from training.")
-    scaling: Literal["auto", "none", "series", "window", "seasonal"] = Field(
+    transform: Literal["none", "log", "log1p", "boxcox"] = Field(
+        default="none",
+        title="transform",
+        description="Curve each series is put on before it is scaled; forecasts are brought back. `log` and "
+        "`boxcox` take values above 0, `log1p` also 0.",
+    )
+    difference: PastSteps | None = Field(
+        default=None,
+        description="Forecast the change from so many steps before instead of the value, and sum it up; `null`: "
+        "the value.",
+    )
+    scaling: Literal[
+        "auto",
+        "none",
+        "standard",
+        "standard_by_window",
+        "minmax",
+        "minmax_by_window",
+        "robust",
+        "robust_by_window",
+        "mean_abs",
+        "mean_abs_by_window",
+        "seasonal",
+        "series",
+        "window",
+    ] = Field(
         default="auto",
         title="scaling",
-        description="How series are brought to one scale: by series, by window, or by season.",
+        description="How series are brought to one scale, each as a whole or `_by_window`; `auto` is `seasonal`, "
+        "`series` and `window` are short for `standard` and `standard_by_window`. See docs/scaling.md.",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="The recurrent network.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="How the network learns.")
@@ -470,6 +654,11 @@ def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldIn
             yield prefix + name, field
         else:
             yield from _walk(section, prefix=f"{prefix}{name}.")
+
+
+def _clipped(text: str) -> str:
+    """A text in quotes for a message, which stays one line however long the text is."""
+    return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
 
 
 def _unique(values: list[Item]) -> list[Item]:

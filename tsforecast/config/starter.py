@@ -28,11 +28,12 @@ class StarterGuess:
         target: column to forecast, or all columns of a wide file.
         id: column that names the series.
         freq: pandas offset alias, or `integer`.
-        season_length: steps in each season, the most important first.
+        season_length: steps in each season, the most important first, or `auto`.
         horizon: steps to forecast.
-        lookback_today: what `lookback: auto` comes to with the data as it is.
+        lookback_today: what `lookback: auto` comes to with the data as it is, None where nobody can say.
         validation_today: the same for `split.validation`.
         test_today: the same for `split.test`.
+        settings: further keys of `data` that the file needs, with their values, by dotted key.
         notes: what the user should know, by dotted key.
     """
 
@@ -41,11 +42,12 @@ class StarterGuess:
     target: str | list[str]
     id: str | None
     freq: str
-    season_length: list[int]
+    season_length: list[int] | str
     horizon: int
-    lookback_today: int
-    validation_today: int
-    test_today: int
+    lookback_today: int | None = None
+    validation_today: int | None = None
+    test_today: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,6 +64,7 @@ def render_starter(guess: StarterGuess, *, config_path: Path) -> str:
         "data.target": guess.target,
         "data.id": guess.id,
         "data.freq": guess.freq,
+        **guess.settings,
         "horizon": guess.horizon,
         "lookback": "auto",
         "season_length": guess.season_length,
@@ -88,17 +91,18 @@ def _subject(guess: StarterGuess) -> str:
     return f"{what} {guess.horizon} steps ahead"
 
 
-def _body(values: Mapping[str, Any], today: Mapping[str, int], notes: Mapping[str, str]) -> list[str]:
+def _body(values: Mapping[str, Any], today: Mapping[str, int | None], notes: Mapping[str, str]) -> list[str]:
     lines: list[str] = []
-    open_section = ""
+    open_sections: list[str] = []
     for key, value in values.items():
-        section, _, name = key.rpartition(".")
-        if section not in ("", open_section):
-            lines.append(f"{section}:")
-        open_section = section
-        indent = "  " if section else ""
+        *sections, name = key.split(".")
+        for depth, section in enumerate(sections):
+            if open_sections[: depth + 1] != sections[: depth + 1]:
+                lines.append(f"{'  ' * depth}{section}:")
+        open_sections = sections
+        indent = "  " * len(sections)
         comment = str(CONFIG_KEYS[key].description).rstrip(".")
-        comment += f"; today: {today[key]}" if key in today else ""
+        comment += f"; today: {today[key]}" if today.get(key) is not None else ""
         if key in notes:
             lines.append(indent + _comment(notes[key]))
         lines += _entry(f"{indent}{name}: ", value_text(value), indent + _comment(comment))

@@ -8,6 +8,7 @@ from functools import cache
 from reprlib import Repr
 from typing import Any
 
+from tsforecast.config.location import without_secrets
 from tsforecast.config.schema import CONFIG_KEYS, Config, config_json_schema, section_of
 
 __all__ = ["allowed", "choices", "names_beside", "nearest_key", "nearest_word", "shape_of", "shown"]
@@ -26,6 +27,8 @@ def shown(value: Any) -> str:
     """A value as it appears in a message: quoted, clipped, and true, false, null as YAML writes them."""
     if value is None or isinstance(value, bool):
         return _JSON_WORDS[value]
+    if isinstance(value, str):
+        value = without_secrets(value)  # before it is clipped, when it can no longer be told what it was
     return _REPR.repr(value)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tsforecast.series.magnitude import binary_unit
 from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = ["METRICS", "Metric", "SeasonalScale", "mae", "mase", "rmse", "rmsse", "seasonal_scale", "smape"]
@@ -66,7 +67,10 @@ def rmse(y: FloatArray, y_hat: FloatArray) -> FloatArray:
         y: actual values, ``(..., horizon)``; NaN does not count.
         y_hat: forecasts of the same shape.
     """
-    return np.sqrt(_mean_where_known(np.square(y - y_hat), y))
+    error = y - y_hat
+    # Squares in a unit of their own size: those of 1e300 would overflow, those of 1e-300 vanish.
+    unit = binary_unit(np.nan_to_num(np.abs(error)).max(axis=-1, initial=0.0))
+    return unit * np.sqrt(_mean_where_known(np.square(error / unit[..., None]), y))
 
 
 def smape(y: FloatArray, y_hat: FloatArray) -> FloatArray:
@@ -147,11 +151,14 @@ def seasonal_scale(panel: Panel, cutoffs: Cutoffs, season_length: int) -> Season
 
     level = _mean_by_series(np.abs(panel.y[rows]), series, panel.n_series)
     absolute = _mean_by_series(change, series, panel.n_series)
-    square = _mean_by_series(np.square(change), series, panel.n_series)
+    largest = np.zeros(panel.n_series)
+    np.maximum.at(largest, series, change)
+    unit = binary_unit(largest)
+    square = _mean_by_series(np.square(change / unit[series]), series, panel.n_series)
     defined = absolute > ROUNDING * level
     return SeasonalScale(
         mae=np.where(defined, absolute, np.nan)[cutoffs.series],
-        rmse=np.where(defined, np.sqrt(square), np.nan)[cutoffs.series],
+        rmse=np.where(defined, unit * np.sqrt(square), np.nan)[cutoffs.series],
     )
 
 

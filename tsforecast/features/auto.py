@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tsforecast.config.schema import CELL_NAMES, CELLS_WITH, Config, ModelConfig
+from tsforecast.config.schema import CELLS_WITH, Config, ModelConfig
 from tsforecast.errors import ConfigError
-from tsforecast.features.calendar import choose_calendar
+from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.seasons import season_lengths_of
 
@@ -69,6 +69,12 @@ def resolve(config: Config, panel: Panel) -> Config:
         )
     if calendar == "none":
         calendar = []
+    if config.data.holidays:
+        if panel.axis.is_integer:
+            raise ConfigError(
+                "data.holidays: holidays need timestamps, and time is counted in integers; remove it."
+            )
+        check_country(config.data.holidays)
     if calendar == "auto":
         calendar = choose_calendar(learned)
     training = config.training
@@ -109,12 +115,10 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
         "ridge": "auto",
         "washout": lookback - 1,
     }
-    update: dict[str, object] = {}
-    for name, value in auto.items():
-        if model.cell not in CELLS_WITH.get(name, CELL_NAMES):
-            update[name] = None
-        elif getattr(model, name) == "auto":
-            update[name] = value
+    update: dict[str, object] = {
+        name: value for name, value in auto.items() if getattr(model, name) == "auto"
+    }
+    update |= {name: None for name, cells in CELLS_WITH.items() if model.cell not in cells}
     return model.model_copy(update=update)
 
 

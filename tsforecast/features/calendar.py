@@ -9,10 +9,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.schema import CalendarFeature
-from tsforecast.series.panel import Panel
+from tsforecast.errors import ConfigError
+from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.timeaxis import TimeAxis
 
-__all__ = ["CALENDAR_FEATURES", "CalendarTable", "calendar_features", "choose_calendar"]
+__all__ = [
+    "CALENDAR_FEATURES",
+    "CalendarTable",
+    "calendar_features",
+    "check_country",
+    "choose_calendar",
+    "holiday_counts",
+    "shows_season",
+]
 
 # A cycle of the calendar must be seen at least this often before the network may lean on it.
 MIN_CYCLES = 2.0
@@ -53,15 +62,73 @@ CALENDAR_FEATURES: dict[str, tuple[Callable[[pd.DatetimeIndex], npt.NDArray[np.f
 }
 
 
-def calendar_features(ds: pd.DatetimeIndex, names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Sine and cosine of each named cycle, ``(len(ds), 2 * len(names))``, local time where ``ds`` has a zone."""
-    columns = np.empty((len(ds), 2 * len(names)), dtype=np.float32)
+def calendar_features(
+    ds: pd.DatetimeIndex, names: Sequence[str], *, fourier: int = 1
+) -> npt.NDArray[np.float32]:
+    """Sine and cosine of each named cycle and of its parts, local time where ``ds`` has a zone.
+
+    Args:
+        ds: timestamps.
+        names: keys of ``CALENDAR_FEATURES``.
+        fourier: waves per cycle: the whole, its half, its third …
+
+    Returns:
+        ``(len(ds), 2 * fourier * len(names))``, cycle by cycle.
+    """
+    columns = np.empty((len(ds), 2 * fourier * len(names)), dtype=np.float32)
     for k, name in enumerate(names):
         share, _ = CALENDAR_FEATURES[name]
-        angle = 2 * np.pi * share(ds)
-        columns[:, 2 * k] = np.sin(angle)
-        columns[:, 2 * k + 1] = np.cos(angle)
+        for wave in range(fourier):
+            angle = 2 * np.pi * (wave + 1) * share(ds)
+            place = 2 * (k * fourier + wave)
+            columns[:, place] = np.sin(angle)
+            columns[:, place + 1] = np.cos(angle)
     return columns
+
+
+def holiday_counts(axis: TimeAxis, positions: IntArray, country: str) -> npt.NDArray[np.float32]:
+    """Public holidays in each step, ``(len(positions), 1)``: 1 for each hour of one, or how many a month holds.
+
+    Args:
+        axis: the time axis; not integer time.
+        positions: steps on it.
+        country: ISO code, with a subdivision after a hyphen: ``DE``, ``DE-BY``.
+    """
+    begins = pd.DatetimeIndex(axis.timestamps(positions)).tz_localize(None).normalize()
+    ends = begins + pd.Timedelta(days=1)
+    if axis.counts_dates and len(positions):
+        following = pd.DatetimeIndex(axis.timestamps(positions + 1)).tz_localize(None).normalize()
+        ends = ends.where(ends > following, following)
+    days = _holidays_of(country, range(begins.year.min(), ends.year.max() + 1)) if len(positions) else begins
+    found = np.searchsorted(days, ends) - np.searchsorted(days, begins)
+    return found.astype(np.float32)[:, None]
+
+
+def check_country(country: str) -> None:
+    """Refuses a country or part of one without known holidays.
+
+    Raises:
+        ConfigError: names the ones there are near it.
+    """
+    from holidays import list_supported_countries
+
+    known = list_supported_countries(include_aliases=True)
+    code, _, part = country.partition("-")
+    if code not in known:
+        raise ConfigError(
+            f"data.holidays: the holidays of {country!r} are not known; write an ISO code such as DE, FR or US."
+        )
+    if part and part not in known[code]:
+        parts = ", ".join(known[code][:20]) or "none"
+        raise ConfigError(f"data.holidays: {part!r} is no part of {code}; those known are {parts}.")
+
+
+def _holidays_of(country: str, years: range) -> pd.DatetimeIndex:
+    from holidays import country_holidays  # a third of a second, and few runs need it
+
+    code, _, part = country.partition("-")
+    days = country_holidays(code, subdiv=part or None, years=years)
+    return pd.DatetimeIndex(sorted(days)).as_unit("us")
 
 
 def choose_calendar(panel: Panel) -> list[CalendarFeature]:
@@ -79,6 +146,14 @@ def choose_calendar(panel: Panel) -> list[CalendarFeature]:
     return [name for name in names if 2 * step <= CALENDAR_FEATURES[name][1] <= span / MIN_CYCLES]
 
 
+def shows_season(axis: TimeAxis, names: Sequence[str], season_length: int) -> bool:
+    """Whether one of the calendar features runs through its cycle in about a season."""
+    if axis.is_integer:
+        return False
+    days = season_length * _days_per_step(axis)
+    return any(abs(CALENDAR_FEATURES[name][1] - days) < 0.05 * days for name in names)
+
+
 def _days_per_step(axis: TimeAxis) -> float:
     first, last = pd.DatetimeIndex(axis.timestamps(np.array([0, 100])))
     return float((last - first) / pd.Timedelta(days=1)) / 100
@@ -90,11 +165,19 @@ class CalendarTable:
     Series that overlap in time share their rows, so the table is about as long as the time axis, not as the panel.
 
     Attributes:
-        table: features, ``(n_steps, 2 * n_names)`` float32.
+        table: features, with the holidays last, ``(n_steps, 2 * fourier * n_names + 1)`` float32.
         first_rows: row of the table that belongs to each series' first step, ``(n_series,)``.
     """
 
-    def __init__(self, panel: Panel, names: Sequence[str], *, beyond: int) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        names: Sequence[str],
+        *,
+        beyond: int,
+        fourier: int = 1,
+        holidays: str | None = None,
+    ) -> None:
         """Builds the table for the panel and ``beyond`` further steps after each series' end."""
         begins = panel.starts
         ends = panel.starts + panel.lengths + beyond
@@ -111,8 +194,9 @@ class CalendarTable:
             [np.arange(a, b) for a, b in zip(block_begins, block_ends, strict=True)]
             or [np.empty(0, np.int64)]
         )
+        self.table = np.empty((len(positions), 0), dtype=np.float32)
         if names:
             ds = pd.DatetimeIndex(panel.axis.timestamps(positions))
-            self.table = calendar_features(ds, names)
-        else:
-            self.table = np.empty((len(positions), 0), dtype=np.float32)
+            self.table = calendar_features(ds, names, fourier=fourier)
+        if holidays:
+            self.table = np.hstack([self.table, holiday_counts(panel.axis, positions, holidays)])

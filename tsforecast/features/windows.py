@@ -8,7 +8,7 @@ and the past covariates. Scaling is done here, in float64, from rows up to the c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tsforecast.features.calendar import CalendarTable
 from tsforecast.features.scaling import Scales, window_scale
-from tsforecast.series.panel import Cutoffs, Panel
+from tsforecast.series.panel import Cutoffs, FloatArray, Panel
 
 __all__ = ["Batch", "Features", "WindowReader"]
 
@@ -33,6 +33,11 @@ class Features:
         past: names of the past covariates.
         scaling: how values are centred and scaled, a name from ``SCALINGS``.
         season_length: steps of the season that scales errors.
+        future: names of the future covariates.
+        static: names of the static covariates.
+        categories: words the network has learned, by categorical covariate.
+        fourier: waves per calendar feature.
+        holidays: country, or None.
     """
 
     lookback: int
@@ -41,6 +46,11 @@ class Features:
     past: tuple[str, ...]
     scaling: str
     season_length: int
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fourier: int = 1
+    holidays: str | None = None
 
     @property
     def history(self) -> int:
@@ -54,13 +64,20 @@ class Features:
 
     @property
     def input_size(self) -> int:
-        """Features per step: values, whether there was one, calendar, covariates."""
-        return self.n_values + 1 + 2 * len(self.calendar) + len(self.past)
+        """Inputs per step: values, whether there was one, calendar, holidays, covariates; words come last."""
+        covariates = len(self.past) + len(self.future) + len(self.static)
+        calendar = 2 * self.fourier * len(self.calendar) + (self.holidays is not None)
+        return self.n_values + 1 + calendar + covariates
 
     @property
-    def per_season(self) -> bool:
-        """Whether series are scaled by their seasonal error rather than by their standard deviation."""
-        return self.scaling == "seasonal"
+    def n_categories(self) -> tuple[int, ...]:
+        """Words of each of the last inputs, which hold their number, and 0 for one that was not learned."""
+        return tuple(len(self.categories[name]) for name in self.covariates if name in self.categories)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of all covariates, in the order of the inputs."""
+        return (*self.future, *self.past, *self.static)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,8 +85,9 @@ class Features:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Features:
         values: dict[str, Any] = dict(stored)
-        for name in ("lags", "calendar", "past"):
-            values[name] = tuple(values[name])
+        for name in ("lags", "calendar", "past", "future", "static"):
+            values[name] = tuple(values.get(name, ()))
+        values["categories"] = {name: tuple(words) for name, words in values.get("categories", {}).items()}
         return cls(**values)
 
 
@@ -118,15 +136,28 @@ class WindowReader:
         self.features = features
         self.device = device
         self.unique_ids = panel.unique_ids
-        calendar = CalendarTable(panel, features.calendar, beyond=horizon)
+        calendar = CalendarTable(
+            panel, features.calendar, beyond=horizon, fourier=features.fourier, holidays=features.holidays
+        )
         self._offsets = torch.tensor(panel.offsets, device=device)
         self._calendar_first = torch.from_numpy(calendar.first_rows).to(device)
         self._calendar = torch.from_numpy(calendar.table).to(device)
         self._y = torch.tensor(panel.y, device=device)
         self._is_masked = bool(np.isnan(panel.y).any())
         past = (panel.past - scales.past_center) / scales.past_scale
-        past = np.where(np.isnan(past), 0.0, past)  # masked: the mean
-        self._past = torch.from_numpy(past.astype(np.float32)).to(device)
+        future = (
+            (panel.future - scales.future_center) / scales.future_scale if features.future else panel.future
+        )
+        static = (
+            (panel.static - scales.static_center) / scales.static_scale if features.static else panel.static
+        )
+        past, future = (np.where(np.isnan(x), 0.0, x) for x in (past, future))  # masked: the mean
+        self._past = self._covariates(panel, past, features.past)
+        self._future = self._covariates(panel, future, features.future)
+        self._static = self._covariates(panel, static, features.static)
+        self._future_offsets = torch.tensor(panel.future_offsets, device=device)
+        is_word = [name in features.categories for name in features.covariates]
+        self._numbers_first = torch.tensor(np.argsort(is_word, kind="stable"), device=device)
         self._series_center = torch.from_numpy(scales.center).to(device)
         self._series_scale = torch.from_numpy(scales.scale).to(device)
 
@@ -167,20 +198,44 @@ class WindowReader:
             scale=scale,
         )
 
+    def _covariates(self, panel: Panel, values: FloatArray, names: tuple[str, ...]) -> Tensor:
+        """Covariates on the device, words by the number the network knows them under."""
+        values = values.astype(np.float32)
+        for k, name in enumerate(names):
+            if learned := self.features.categories.get(name):
+                number = {word: n for n, word in enumerate(learned, start=1)}
+                numbers = np.array(
+                    [0, *(number.get(word, 0) for word in panel.categories[name])], dtype=np.float32
+                )
+                values[:, k] = numbers[values[:, k].astype(np.int64)]
+        return torch.from_numpy(values).to(self.device)
+
     def _known(self, series: Tensor, rows: Tensor, horizon: int) -> Tensor:
-        """Calendar of the step after each step read, and past covariates, held at the cutoff's from there on."""
+        """Calendar and future covariates of the step after each step read, past and static covariates, words last.
+
+        Past covariates are held at the cutoff's from there on.
+        """
         spec = self.features
         steps = torch.arange(1 - spec.lookback, horizon, device=self.device)
         first = self._offsets[series, None]
         parts = []
-        if spec.calendar:
+        if spec.calendar or spec.holidays:
             table_row = self._calendar_first[series, None] + rows[:, None] + steps + 1 - first
             calendar = self._calendar[table_row.clamp(0, len(self._calendar) - 1)]
             # What lies before a series is padding, whatever other series have there.
             parts.append(calendar * (rows[:, None] + steps >= first).unsqueeze(2))
+        covariates = []
+        if spec.future:
+            begin, end = self._future_offsets[series, None], self._future_offsets[series + 1, None]
+            row = begin + rows[:, None] + steps + 1 - first
+            covariates.append(self._future[torch.minimum(torch.maximum(row, begin), end - 1)])
         if spec.past:
             row = torch.maximum(rows[:, None] + steps.clamp(max=0), first)
-            parts.append(self._past[row])
+            covariates.append(self._past[row])
+        if spec.static:
+            covariates.append(self._static[series, None].expand(-1, len(steps), -1))
+        if covariates:
+            parts.append(torch.cat(covariates, dim=2)[..., self._numbers_first])
         if not parts:
             return torch.empty((len(rows), len(steps), 0), device=self.device)
         return torch.cat(parts, dim=2)

@@ -9,24 +9,30 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsforecast.errors import DataError
 from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
-from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, Panel
+from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
     "FittedModel",
     "Forecasts",
     "forecast",
     "forecast_frame",
+    "forecast_levels",
     "forecast_windows",
+    "known_ahead",
     "never_negative",
     "quantile_column",
 ]
 
+# Series that an error lists.
+MAX_LISTED = 20
 # Numbers that one chunk of windows may hold: 64 MB in float32.
 CHUNK_VALUES = 16_000_000
 # Numbers a network holds per unit and step while it reads: four gates and the state.
@@ -41,6 +47,7 @@ class FittedModel:
         network: with its weights, on its device, in evaluation mode.
         features: what the network is shown.
         unique_ids: the series it was trained on.
+        transform: of their values, before they are scaled.
         scales: their scales.
         never_negative: which of them never had a negative value.
         spread: interval widths.
@@ -52,6 +59,7 @@ class FittedModel:
     network: Network
     features: Features
     unique_ids: tuple[str, ...]
+    transform: Transform
     scales: Scales
     never_negative: BoolArray
     spread: Spread
@@ -63,29 +71,54 @@ class FittedModel:
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
+    @property
+    def _known(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.unique_ids)}
+
+    def transform_of(self, panel: Panel) -> Transform:
+        """The transform of any panel's series."""
+        return self.transform.for_panel(panel, self._known)
+
     def reader(self, panel: Panel, *, horizon: int) -> WindowReader:
-        """Windows of any panel; series the model has not seen are scaled by their own rows."""
-        known = {name: index for index, name in enumerate(self.unique_ids)}
-        own = fit_scales(
-            panel, season_length=self.features.season_length, per_season=self.features.per_season
-        )
-        scales = self.scales.for_panel(panel, known, own)
+        """Transformed windows of any panel; series the model has not seen are scaled by their own rows."""
+        transform = self.transform_of(panel)
+        panel = transform.differences(transform.levels(panel))
+        own = fit_scales(panel, season_length=self.features.season_length, scaling=self.features.scaling)
+        scales = self.scales.for_panel(panel, self._known, own)
         return WindowReader(panel, self.features, scales, horizon=horizon, device=self.device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecasts:
-    """Forecasts of many windows in the unit of the data.
+    """Forecasts of many windows.
 
     Attributes:
-        y_hat: point forecasts, medians, ``(n_cutoffs, horizon)``.
+        levels: point forecasts as transformed, ``(n_cutoffs, horizon)``.
         scale: scale of each window, the unit of the interval widths, ``(n_cutoffs,)``.
-        floor: lowest value each forecast may take, ``(n_cutoffs,)``.
+        floor: lowest value each forecast may take, in the unit of the data, ``(n_cutoffs,)``.
+        series: of each window, ``(n_cutoffs,)``.
+        transform: what leads from the data to the levels.
     """
 
-    y_hat: FloatArray
+    levels: FloatArray
     scale: FloatArray
     floor: FloatArray
+    series: IntArray
+    transform: Transform
+
+    @property
+    def y_hat(self) -> FloatArray:
+        """Point forecasts in the unit of the data, medians, ``(n_cutoffs, horizon)``."""
+        return self.transform.inverse(self.levels, self.series)
+
+    def shifted(self, offsets: FloatArray) -> FloatArray:
+        """Quantiles in the unit of the data, from what to add to the levels in units of the scale, ``(horizon,)``.
+
+        They are added before the transform is undone: that is where the errors were measured.
+        """
+        lowest = self.transform.bound(self.floor, self.series)
+        moved = np.maximum(self.levels + self.scale[:, None] * offsets, lowest[:, None])
+        return self.transform.inverse(moved, self.series)
 
 
 def forecast(
@@ -101,12 +134,55 @@ def forecast(
         closed_loop: feed forecasts back; False gives one-step-ahead forecasts over the same steps, each of which
             reads the values before it.
     """
-    reader = model.reader(panel, horizon=horizon)
-    y_hat, scale = forecast_windows(
-        model.network, reader, cutoffs, horizon, precision=model.precision, closed_loop=closed_loop
+    transform = model.transform_of(panel)
+    levels, scale = forecast_levels(
+        model.network,
+        model.reader(panel, horizon=horizon),
+        cutoffs,
+        horizon,
+        transform=transform,
+        history=transform.levels(panel),
+        precision=model.precision,
+        closed_loop=closed_loop,
     )
     floor = _floor(model, panel, cutoffs)
-    return Forecasts(y_hat=np.maximum(y_hat, floor[:, None]), scale=scale, floor=floor)
+    lowest = transform.bound(floor, cutoffs.series)
+    return Forecasts(
+        levels=np.maximum(levels, lowest[:, None]),
+        scale=scale,
+        floor=floor,
+        series=cutoffs.series,
+        transform=transform,
+    )
+
+
+def forecast_levels(
+    network: Network,
+    reader: WindowReader,
+    cutoffs: Cutoffs,
+    horizon: int,
+    *,
+    transform: Transform,
+    history: Panel,
+    precision: str = "float32",
+    closed_loop: bool = True,
+) -> tuple[FloatArray, FloatArray]:
+    """Forecasts as transformed but not differenced, ``(n_cutoffs, horizon)``, and the windows' scales.
+
+    Args:
+        network: to forecast with.
+        reader: of the transformed and differenced panel.
+        cutoffs: where to forecast from.
+        horizon: steps to forecast.
+        transform: of the panel's series.
+        history: the transformed panel, not differenced.
+        precision: of the forward pass.
+        closed_loop: feed forecasts back.
+    """
+    steps, scale = forecast_windows(
+        network, reader, cutoffs, horizon, precision=precision, closed_loop=closed_loop
+    )
+    return transform.summed(history, cutoffs, steps, closed_loop=closed_loop), scale
 
 
 @flushed_denormals()
@@ -120,7 +196,7 @@ def forecast_windows(
     precision: str = "float32",
     closed_loop: bool = True,
 ) -> tuple[FloatArray, FloatArray]:
-    """Forecasts in the unit of the data, ``(n_cutoffs, horizon)``, and the windows' scales, ``(n_cutoffs,)``.
+    """Forecasts in the unit of the reader's panel, ``(n_cutoffs, horizon)``, and the windows' scales, ``(n_cutoffs,)``.
 
     All windows are one batch, cut into chunks of bounded memory.
     """
@@ -164,8 +240,9 @@ def forecast_frame(
     """The forecast table: ``unique_id, ds, cutoff, lead_time, y_hat, q<level>…``, sorted, one row per step.
 
     Raises:
-        DataError: the forecast would leave the calendar (year 9999).
+        DataError: the forecast would leave the calendar (year 9999), or future covariates are not known so far ahead.
     """
+    refuse_unknown_future(panel, cutoffs, horizon)
     result = forecast(model, panel, cutoffs, horizon)
     n = len(cutoffs)
     lead_time = np.tile(np.arange(1, horizon + 1), n)
@@ -180,10 +257,41 @@ def forecast_frame(
     }
     offsets = model.spread.offsets(horizon, quantile_levels)  # (horizon, levels)
     for k, level in enumerate(quantile_levels):
-        values = result.y_hat + result.scale[:, None] * offsets[:, k]
-        columns[quantile_column(level)] = np.maximum(values, result.floor[:, None]).ravel()
+        columns[quantile_column(level)] = result.shifted(offsets[:, k]).ravel()
     frame = pd.DataFrame(columns)
     return frame.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
+
+
+def refuse_unknown_future(panel: Panel, cutoffs: Cutoffs, horizon: int) -> None:
+    """Refuses forecasts for which a future covariate is not known, naming the first series and steps.
+
+    Raises:
+        DataError: with the way out.
+    """
+    known = known_ahead(panel, cutoffs)
+    short = np.flatnonzero(known < horizon)
+    if not short.size:
+        return
+    lines = []
+    for k in short[:MAX_LISTED]:
+        cutoff = cutoffs[np.array([k])]
+        ahead = np.arange(known[k] + 1, horizon + 1)
+        ds = panel.axis.timestamps(panel.positions(cutoff)[0] + ahead)
+        steps = str(ds[0]) if len(ds) == 1 else f"{ds[0]} to {ds[-1]} ({len(ds)} steps)"
+        lines.append(f"series {panel.unique_ids[cutoff.series[0]]!r}: {steps}")
+    more = f"\n… and {len(short) - MAX_LISTED} more series" if len(short) > MAX_LISTED else ""
+    names = ", ".join(panel.future_names)
+    raise DataError(
+        f"future covariates ({names}) are not known for every step to forecast; give these rows with --future FILE, or "
+        f"as rows without a target in the data:\n" + "\n".join(lines) + more
+    )
+
+
+def known_ahead(panel: Panel, cutoffs: Cutoffs) -> IntArray:
+    """Steps after each cutoff of which the future covariates are known, ``(n_cutoffs,)``; endless without any."""
+    if not panel.future_names:
+        return np.full(len(cutoffs), np.iinfo(np.int64).max)
+    return np.diff(panel.future_offsets)[cutoffs.series] - panel.rows_known(cutoffs)
 
 
 def quantile_column(level: float) -> str:

@@ -12,6 +12,7 @@ import torch
 from tsforecast.config.schema import CELLS_WITH, ModelConfig
 from tsforecast.errors import RunError
 from tsforecast.features.scaling import Scales
+from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.forecasting.intervals import Spread
@@ -23,6 +24,7 @@ __all__ = ["build_network", "fallbacks_from_storage", "from_storage", "tail_from
 
 Arrays = dict[str, npt.NDArray[Any]]
 WEIGHTS = "weights."
+SCALES = "scales."
 
 
 def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -> Network:
@@ -37,6 +39,7 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
         bidirectional=settings.bidirectional,
         base=base,
         options=settings.model_dump(include=set(CELLS_WITH)),
+        n_categories=features.n_categories,
     )
 
 
@@ -52,19 +55,28 @@ def to_storage(
     """
     weights = {WEIGHTS + name: value.cpu().numpy() for name, value in model.network.state_dict().items()}
     arrays = {
+        "transform.lambdas": model.transform.lambdas,
         "scales.center": model.scales.center,
         "scales.scale": model.scales.scale,
         "scales.past_center": model.scales.past_center,
         "scales.past_scale": model.scales.past_scale,
+        "scales.future_center": model.scales.future_center,
+        "scales.future_scale": model.scales.future_scale,
+        "scales.static_center": model.scales.static_center,
+        "scales.static_scale": model.scales.static_scale,
         "never_negative": model.never_negative,
         "spread.half_widths": model.spread.half_widths,
         "tail.offsets": tail.offsets,
         "tail.starts": tail.starts,
         "tail.y": tail.y,
         "tail.past": tail.past,
+        "tail.future": tail.future,
+        "tail.future_offsets": tail.future_offsets,
+        "tail.static": tail.static,
     }
     values = {
         "features": model.features.to_json(),
+        "transform": {"name": model.transform.name, "difference": model.transform.difference},
         "horizon": model.horizon,
         "precision": model.precision,
         "non_negative": model.non_negative,
@@ -74,6 +86,7 @@ def to_storage(
         "fallbacks": [
             {"axis": panel.axis.to_json(), "unique_ids": list(panel.unique_ids)} for panel in fallbacks
         ],
+        "tail_categories": {name: list(words) for name, words in tail.categories.items()},
     }
     for number, panel in enumerate(fallbacks):
         for name in ("offsets", "starts", "y"):
@@ -106,11 +119,9 @@ def from_storage(
         network=network.to(device).eval(),
         features=features,
         unique_ids=tuple(values["unique_ids"]),
+        transform=_transform(values, arrays),
         scales=Scales(
-            center=arrays["scales.center"],
-            scale=arrays["scales.scale"],
-            past_center=arrays["scales.past_center"],
-            past_scale=arrays["scales.past_scale"],
+            **{name.removeprefix(SCALES): array for name, array in arrays.items() if name.startswith(SCALES)}
         ),
         never_negative=arrays["never_negative"],
         spread=Spread(half_widths=arrays["spread.half_widths"], n_windows=values["spread_windows"]),
@@ -118,6 +129,13 @@ def from_storage(
         non_negative=values["non_negative"],
         precision=values["precision"] if device.type == "cuda" else "float32",
     )
+
+
+def _transform(values: Mapping[str, Any], arrays: Arrays) -> Transform:
+    """The transform of a run; one that was written before there were any has none."""
+    stored = values.get("transform", {"name": "none", "difference": 0})
+    lambdas = arrays.get("transform.lambdas", np.ones(len(values["unique_ids"])))
+    return Transform(name=stored["name"], difference=stored["difference"], lambdas=lambdas)
 
 
 def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
@@ -130,6 +148,7 @@ def tail_from_storage(values: Mapping[str, Any], arrays: Arrays) -> Panel:
         y=np.ascontiguousarray(arrays["tail.y"]),
         past=arrays["tail.past"],
         past_names=tuple(values["features"]["past"]),
+        **_known_covariates(values, arrays),
     )
 
 
@@ -149,3 +168,17 @@ def fallbacks_from_storage(values: Mapping[str, Any], arrays: Arrays) -> tuple[P
             )
         )
     return tuple(panels)
+
+
+def _known_covariates(values: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Future and static covariates of a tail; runs of earlier versions have none."""
+    if "tail.future" not in arrays:
+        return {}
+    return {
+        "future": arrays["tail.future"],
+        "future_offsets": arrays["tail.future_offsets"],
+        "future_names": tuple(values["features"]["future"]),
+        "static": arrays["tail.static"],
+        "static_names": tuple(values["features"]["static"]),
+        "categories": {name: tuple(words) for name, words in values["tail_categories"].items()},
+    }

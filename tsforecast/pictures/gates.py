@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -128,6 +129,7 @@ def plot_gradient(
     curves: Mapping[str, GradientReach],
     *,
     season_lengths: Sequence[int] = (),
+    influence: FloatArray | None = None,
     whole_only: bool = False,
 ) -> None:
     """Draws how much the last state depends on the state some steps earlier, on a logarithmic axis.
@@ -136,6 +138,7 @@ def plot_gradient(
         path: file to write.
         curves: by name; of the layers of one network, or of several networks side by side.
         season_lengths: marked where they lie in the picture.
+        influence: of the value read so many steps back on what the head sees, through all layers.
         whole_only: leave out the parts h and c.
 
     Raises:
@@ -152,6 +155,9 @@ def plot_gradient(
                 axes.plot(
                     np.arange(len(values)), values, color=color, linestyle=style, linewidth=width, label=label
                 )
+        if influence is not None:
+            label = "value read, on what the head sees"
+            axes.plot(influence.clip(min=FLAT), color=INK, linewidth=1.4, linestyle=(0, (3, 1)), label=label)
         longest = max(len(reach.norms["state"]) for reach in curves.values()) - 1
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -188,7 +194,8 @@ def _plot_maps(
 
 def _draw_series(axes: Axes, above: SeriesAbove, *, heading: str) -> None:
     set_time_axis(axes, above.ds, max_ticks=9)
-    axes.plot(axis_times(above.ds), above.y, color=INK, linewidth=1.2)
+    axes.plot(axis_times(above.ds), above.y, color=INK, linewidth=1.2, marker="o" if len(above.y) < 3 else "")
+    axes.set_xlim(*_edges(above.ds)[[0, -1]])
     axes.set_title(printable(f"{above.title}: {heading}", longest=90))
     axes.set_ylabel(printable(above.y_label, longest=20))
 
@@ -203,8 +210,8 @@ def _draw_map(
         if is_gate
         else {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     )
-    units = np.arange(values.shape[1])
-    mesh = axes.pcolormesh(axis_times(above.ds), units, values.T, shading="nearest", rasterized=True, **look)
+    units = np.arange(values.shape[1] + 1) - 0.5
+    mesh = axes.pcolormesh(_edges(above.ds), units, values.T, rasterized=True, **look)
     axes.grid(visible=False)
     axes.set_title(title, size=10)
     axes.set_ylabel("unit")
@@ -214,15 +221,39 @@ def _draw_map(
     bar.outline.set_visible(False)
 
 
+def _edges(ds: TimeIndex) -> npt.NDArray[Any]:
+    """Where the cells of a heat map begin and end in time: half-way between the steps, ``(time + 1,)``."""
+    at = axis_times(ds)
+    if at.dtype.kind == "M":
+        at = at.astype("datetime64[us]")
+    one = np.timedelta64(1, "D") if at.dtype.kind == "M" else 1.0
+    widths = np.diff(at) if len(at) > 1 else np.array([one])
+    if at.dtype.kind == "M":
+        halves = widths.astype("timedelta64[us]") // 2
+    else:
+        halves = widths / 2
+    inner = at[:-1] + halves if len(at) > 1 else at[:0]
+    return np.concatenate([[at[0] - halves[0]], inner, [at[-1] + halves[-1]]])
+
+
 def _draw_lines(axes: Axes, above: SeriesAbove, view: LayerView, name: str) -> None:
     """The line of every unit in grey, those with the longest memory in colour."""
     values = _arranged(view.states[name], view)
     at = axis_times(above.ds)
-    axes.plot(at, values, color="#d5d9de", linewidth=0.7)
+    marker = "o" if len(values) < 3 else ""
+    axes.plot(at, values, color="#d5d9de", linewidth=0.7, marker=marker)
     order = _order(view)
     looks = [(BLUE, "-"), *OTHER_LINES]
     for k, (color, dashes) in zip(range(min(LINES_SHOWN, values.shape[1])), looks, strict=False):
-        axes.plot(at, values[:, k], color=color, linestyle=dashes, linewidth=1.4, label=f"unit {order[k]}")
+        axes.plot(
+            at,
+            values[:, k],
+            color=color,
+            linestyle=dashes,
+            linewidth=1.4,
+            marker=marker,
+            label=f"unit {order[k]}",
+        )
     axes.set_title(f"{GATE_NAMES[name]} of each unit", size=10)
     axes.legend(loc="upper left", ncols=LINES_SHOWN, fontsize=8)
 

@@ -22,9 +22,11 @@ __all__ = [
     "GradientReach",
     "LayerView",
     "gradient_reach",
+    "input_influence",
     "inspect_network",
     "memory_lengths",
     "steps_until_faded",
+    "windows_that_fit",
 ]
 
 # A gate counts as saturated below and above these.
@@ -33,6 +35,9 @@ CLOSED, OPEN = 0.1, 0.9
 FADED = 0.01
 # Random directions in which a Jacobian is felt out; its norm is off by about 1 / sqrt(2 × probes × windows).
 PROBES = 8
+# Numbers that the traces of all windows may hold: 200 MB in float32.
+TRACE_VALUES = 50_000_000
+NUMBERS_PER_UNIT = 16  # of a step: states before and after, gates, inputs, and lists of them
 CANDIDATES = ("g", "n")  # tanh layers: what is written, not how much of it
 
 
@@ -86,13 +91,46 @@ def inspect_network(network: Network, x: Tensor, *, seed: int = 0) -> tuple[list
     """
     traces: list[LayerTrace] = []
     with torch.no_grad():
-        output, _ = plain_pass(network.cell, network.recurrence, x, trace=traces)
-        difference = (output - network.recurrence(x)[0]).abs().max().item()
+        encoded = network.encoded(x)
+        output, _ = plain_pass(network.cell, network.recurrence, encoded, trace=traces)
+        difference = (output - network.recurrence(encoded)[0]).abs().max().item()
     views = []
     for trace in traces:
         weights = weights_of(network.cell, network.recurrence, trace.layer, backward=trace.backward)
         views.append(_view(network.cell, weights, trace, seed=seed))
     return views, difference
+
+
+def windows_that_fit(network: Network, lookback: int) -> int:
+    """How many windows can be traced at once in bounded memory, at least 1."""
+    layers = network.recurrence
+    of_window = (
+        lookback * NUMBERS_PER_UNIT * layers.hidden_size * layers.num_layers * (1 + layers.bidirectional)
+    )
+    return max(1, TRACE_VALUES // of_window)
+
+
+def input_influence(network: Network, x: Tensor, *, seed: int = 0) -> Tensor:
+    """How much the state the head sees depends on the value read some steps back, through all layers and directions.
+
+    Args:
+        network: in evaluation mode.
+        x: inputs, ``(batch, time, features)``; feature 0 is the newest value of the series.
+        seed: of the probes.
+
+    Returns:
+        Norm of the derivative by the value read k steps before the last, as a share of the largest, ``(time,)``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x = x.detach().requires_grad_()
+    seen = network.seen_by_head(x)
+    total = torch.zeros(x.shape[1])
+    for _ in range(PROBES):
+        probe = torch.randn(seen.shape, generator=generator).to(seen)
+        (gradient,) = torch.autograd.grad(seen, x, probe, retain_graph=True)
+        total += gradient[..., 0].square().mean(0).cpu()
+    norms = total.flip(0).sqrt()
+    return norms / norms.max().clamp(min=torch.finfo(norms.dtype).tiny)
 
 
 def memory_lengths(keep: Tensor) -> Tensor:
@@ -121,21 +159,30 @@ def gradient_reach(cell: Cell, weights: Weights, trace: LayerTrace, *, seed: int
         seed: of the probes.
     """
     generator = torch.Generator().manual_seed(seed)
-    before = {name: values.repeat(PROBES, 1, 1) for name, values in trace.before.items()}
-    inputs = trace.inputs.repeat(PROBES, 1, 1)
-    probe = [torch.randn(values[:, 0].shape, generator=generator).to(values) for values in before.values()]
+    at_once = min(PROBES, max(1, TRACE_VALUES // (NUMBERS_PER_UNIT * trace.inputs.numel())))
+    rounds = -(-PROBES // at_once)
+    squares = torch.stack(
+        [_pulled_back(cell, weights, trace, at_once, generator) for _ in range(rounds)]
+    ).sum(0)
+    norms = {name: (row / row[0]).sqrt() for name, row in zip(cell.states, squares, strict=True)}
+    whole = squares.sum(dim=0)
+    return GradientReach({**norms, "state": (whole / whole[0]).sqrt()})
+
+
+def _pulled_back(
+    cell: Cell, weights: Weights, trace: LayerTrace, probes: int, generator: torch.Generator
+) -> Tensor:
+    """Mean squared size of random vectors after each step back, by state, ``(n_states, time + 1)``."""
+    before = [values.repeat(probes, 1, 1) for values in trace.before.values()]
+    inputs = trace.inputs.repeat(probes, 1, 1)
+    probe = [torch.randn(values[:, 0].shape, generator=generator).to(values) for values in before]
     squares = [[part.square().mean() for part in probe]]
     for t in reversed(range(inputs.shape[1])):
-        state = tuple(values[:, t].detach().requires_grad_() for values in before.values())
+        state = tuple(values[:, t].detach().requires_grad_() for values in before)
         after, _ = cell.step(inputs[:, t], state, weights)
         probe = list(torch.autograd.grad(after, state, probe))
         squares.append([part.square().mean() for part in probe])
-    by_part = (
-        torch.stack([torch.stack(parts) for parts in squares], dim=1).detach().cpu()
-    )  # (parts, time + 1)
-    norms = {name: (row / row[0]).sqrt() for name, row in zip(cell.states, by_part, strict=True)}
-    whole = by_part.sum(dim=0)
-    return GradientReach({**norms, "state": (whole / whole[0]).sqrt()})
+    return torch.stack([torch.stack(parts) for parts in squares], dim=1).detach().cpu()
 
 
 def steps_until_faded(norms: Tensor) -> int | None:

@@ -114,7 +114,8 @@ Layers: TypeAlias = nn.RNN | nn.LSTM | nn.GRU | Stepwise
 def cell_with(name: str, options: Mapping[str, Any] | None = None) -> Cell:
     """A cell of the table with its options set; those of other cells are not looked at."""
     cell = CELLS[name]
-    chosen = {key: (options or {}).get(key, default) for key, default in cell.options.items()}
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    chosen = {key: given.get(key, plainest) for key, plainest in cell.options.items()}
     return replace(
         cell,
         step=partial(cell.step, **chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,10 @@ from tsforecast.recurrent.heads import PointHead
 from tsforecast.recurrent.layers import State, build_layers, cell_with
 
 __all__ = ["Network"]
+
+# Share of the words that training hides.
+UNKNOWN_SHARE = 0.02
+WIDEST_EMBEDDING = 16
 
 
 class Network(nn.Module):
@@ -30,6 +34,7 @@ class Network(nn.Module):
         bidirectional: read the window in both directions.
         base: which of the ``n_values`` shown values the untrained network returns.
         options: settings of the cell, such as ``reset``; those of other cells are not looked at.
+        n_categories: words of each of the last inputs, which hold the number of a word, and 0 for one not learned.
     """
 
     def __init__(
@@ -44,17 +49,32 @@ class Network(nn.Module):
         bidirectional: bool = False,
         base: int = 0,
         options: Mapping[str, Any] | None = None,
+        n_categories: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.n_values = n_values
         self.bidirectional = bidirectional
         self.cell = cell_with(cell, options)
+        embeddings = [_embedding(n) for n in n_categories]
+        width = sum(embedding.embedding_dim for embedding in embeddings) - len(embeddings)
+        self.embeddings = nn.ModuleList(embeddings)
         self.recurrence = build_layers(
-            self.cell, input_size, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
+            self.cell,
+            input_size + width,
+            hidden_size,
+            num_layers,
+            dropout=dropout,
+            bidirectional=bidirectional,
         )
         self.head = PointHead(hidden_size * (2 if bidirectional else 1))
-        self.base = nn.Parameter(torch.zeros(n_values))
-        with torch.no_grad():
+        self.base = nn.Parameter(torch.empty(n_values))
+        self.reset_base(base)
+
+    @torch.no_grad()
+    def reset_base(self, base: int | None) -> None:
+        """Makes one of the shown values the forecast that the head corrects; None: their usual size, 0."""
+        self.base.zero_()
+        if base is not None:
             self.base[base] = 1.0
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -67,7 +87,7 @@ class Network(nn.Module):
         Returns:
             Scaled forecasts, ``(batch, time)``, and the state.
         """
-        hidden, state = self.recurrence(x, state)  # (batch, time, hidden)
+        hidden, state = self.recurrence(self.encoded(x), state)  # (batch, time, hidden)
         return self._corrected(x, hidden), state
 
     def last_step(self, x: Tensor) -> Tensor:
@@ -75,13 +95,39 @@ class Network(nn.Module):
 
         The backward direction ends at the start of the window, so its last state stands there.
         """
-        hidden, _ = self.recurrence(x)  # (batch, time, directions * hidden)
-        last = hidden[:, -1:]
-        if self.bidirectional:
-            forward, backward = hidden.chunk(2, dim=2)
-            last = torch.cat([forward[:, -1:], backward[:, :1]], dim=2)
-        return self._corrected(x[:, -1:], last).squeeze(1)
+        return self._corrected(x[:, -1:], self.seen_by_head(x)).squeeze(1)
+
+    def seen_by_head(self, x: Tensor) -> Tensor:
+        """The last state of each direction, ``(batch, 1, directions * hidden)``, which the step after is made from."""
+        hidden: Tensor
+        hidden, _ = self.recurrence(self.encoded(x))  # (batch, time, directions * hidden)
+        if not self.bidirectional:
+            return hidden[:, -1:]
+        forward, backward = hidden.chunk(2, dim=2)
+        return torch.cat([forward[:, -1:], backward[:, :1]], dim=2)
+
+    def encoded(self, x: Tensor) -> Tensor:
+        """Inputs as the recurrence reads them: each word's number replaced by what was learned for the word.
+
+        In training a small share of the words is taken for unknown ones, so that those get a learned place too.
+        """
+        if not self.embeddings:
+            return x
+        numbers, words = x.tensor_split([x.shape[2] - len(self.embeddings)], dim=2)
+        words = words.long()
+        if self.training:
+            words = words * (torch.rand(words.shape, device=x.device) >= UNKNOWN_SHARE)
+        learned = [embedding(words[..., k]) for k, embedding in enumerate(self.embeddings)]
+        return torch.cat([numbers, *learned], dim=2)
 
     def _corrected(self, x: Tensor, hidden: Tensor) -> Tensor:
         correction: Tensor = self.head(hidden)
         return x[..., : self.n_values] @ self.base + correction
+
+
+def _embedding(n_words: int) -> nn.Embedding:
+    """Learned inputs of some words; the first place is for unknown ones, and starts in the middle of all."""
+    embedding = nn.Embedding(n_words + 1, min(WIDEST_EMBEDDING, 1 + n_words // 2))
+    with torch.no_grad():
+        embedding.weight[0] = 0.0
+    return embedding

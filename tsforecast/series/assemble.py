@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.schema import DataConfig, RepairConfig
@@ -19,12 +22,23 @@ from tsforecast.series.repair import FILLS, MERGES
 from tsforecast.series.seasons import default_season_lengths
 from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex, axis_over, check_freq, infer_freq
 
-__all__ = ["freq_of_table", "on_axis", "panel_from_rows", "panel_from_table", "rows_of_table"]
+__all__ = [
+    "Aside",
+    "freq_of_table",
+    "numbered",
+    "on_axis",
+    "panel_from_rows",
+    "panel_from_table",
+    "rows_of_table",
+    "times_of",
+]
 
 log = logging.getLogger(__name__)
 
 # More steps than this for each row there is are no gaps but a wrong date.
 MAX_STEPS_PER_ROW = 100
+# More words than this are names, not kinds; each would be learned from a handful of rows.
+MAX_CATEGORIES = 1000
 STEPS_ALWAYS_ALLOWED = 1_000_000
 
 
@@ -45,6 +59,21 @@ class Grid:
     values: FloatArray
     is_gap: BoolArray
     masked: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aside:
+    """What a table says beside the values of its rows.
+
+    Attributes:
+        last: position of the last target of each series; rows after it say what is known ahead, ``(n_series,)``.
+        categories: words of the categorical columns.
+        static: static covariates of each series, ``(n_series, n_static)``.
+    """
+
+    last: IntArray
+    categories: dict[str, tuple[str, ...]]
+    static: FloatArray
 
 
 def panel_from_table(
@@ -71,22 +100,24 @@ def panel_from_table(
         DataError: the data has a defect for which no repair is named; the message has a line for each kind.
     """
     where = name_of(where or data.path)
-    rows = rows_of_table(table, data, freq=freq, where=where)
+    rows, aside = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
         raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
     for finding in find(rows, data.repair, "warning"):
         log.warning("%s", finding.text(where))
-    return panel_from_rows(rows, data, where=where)
+    return panel_from_rows(rows, aside, data, where=where)
 
 
-def panel_from_rows(rows: Rows, data: DataConfig, *, where: str) -> tuple[Panel, dict[str, int]]:
+def panel_from_rows(
+    rows: Rows, aside: Aside, data: DataConfig, *, where: str
+) -> tuple[Panel, dict[str, int]]:
     """As :func:`panel_from_table`, from rows in which :func:`find` finds no error."""
     n_negative = int((rows.values[:, 0] < 0).sum()) if data.repair.negative == "zero" else 0
     if n_negative:
         values = rows.values.copy()
         values[:, 0] = np.where(np.isneginf(values[:, 0]), values[:, 0], np.maximum(values[:, 0], 0.0))
         rows = replace(rows, values=values)
-    merged = _merged(rows, data.repair)
+    merged = _merged(rows, data.repair, aside.categories)
     grid = _spread(merged, where)
     counts = {
         "duplicates": len(rows.values) - len(merged.values),
@@ -95,17 +126,40 @@ def panel_from_rows(rows: Rows, data: DataConfig, *, where: str) -> tuple[Panel,
         "infinite": int(np.isinf(merged.values).sum()),
         "negative": n_negative,
     }
-    grid = _from_first_complete(_filled(grid, data.repair, rows.axis), rows, where)
-    panel = Panel(
+    grid = _from_first_complete(_filled(grid, data.repair, rows, aside.categories), rows, where)
+    return _panel(grid, rows, aside, data, where), {kind: count for kind, count in counts.items() if count}
+
+
+def _panel(grid: Grid, rows: Rows, aside: Aside, data: DataConfig, where: str) -> Panel:
+    """The Panel of a grid: history up to the last target, and what is known ahead from there on."""
+    covariates = data.covariates
+    lengths = aside.last - grid.starts + 1
+    if (empty := np.flatnonzero(lengths < 1)).size:
+        name = shown(rows.unique_ids[empty[0]])
+        raise DataError(
+            f"{where}: series {name} has no row with a value in every column; remove the series.",
+            code="V407",
+            series={rows.unique_ids[s]: "no row with a value in every column" for s in empty},
+        )
+    history = np.concatenate([[0], np.cumsum(lengths)])
+    kept = np.arange(history[-1]) + np.repeat(grid.offsets[:-1] - history[:-1], lengths)
+    n_past = len(covariates.past)
+    values = grid.values[kept]
+    return Panel(
         axis=rows.axis,
         unique_ids=rows.unique_ids,
-        offsets=grid.offsets,
+        offsets=history,
         starts=grid.starts,
-        y=np.ascontiguousarray(grid.values[:, 0]),
-        past=np.ascontiguousarray(grid.values[:, 1:]),
-        past_names=tuple(data.covariates.past),
+        y=np.ascontiguousarray(values[:, 0]),
+        past=np.ascontiguousarray(values[:, 1 : 1 + n_past]),
+        past_names=tuple(covariates.past),
+        future=np.ascontiguousarray(grid.values[:, 1 + n_past :]),
+        future_offsets=grid.offsets,
+        future_names=tuple(covariates.future),
+        static=aside.static,
+        static_names=tuple(covariates.static),
+        categories=aside.categories,
     )
-    return panel, {kind: count for kind, count in counts.items() if count}
 
 
 def _refusal(finding: Finding, rows: Rows, data: DataConfig, where: str) -> DataError:
@@ -122,7 +176,7 @@ def _refusal(finding: Finding, rows: Rows, data: DataConfig, where: str) -> Data
 
 def on_axis(table: pd.DataFrame, axis: TimeAxis) -> BoolArray:
     """Whether each row of a table lies on a step of an axis, ``(n_rows,)``."""
-    times = _times_of(table)
+    times = times_of(table)
     return axis.on_grid(times, axis.floor(times))
 
 
@@ -133,11 +187,13 @@ def freq_of_table(table: pd.DataFrame) -> str:
         DataError: no series has three different timestamps.
     """
     order, codes, _ = _order_of(table)
-    return _freq_of(_times_of(table)[order], _offsets_of(codes[order]))
+    return _freq_of(times_of(table)[order], _offsets_of(codes[order]))
 
 
-def rows_of_table(table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str) -> Rows:
-    """The table by series and time, on its axis; a wide one without the empty ends of its columns.
+def rows_of_table(
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str
+) -> tuple[Rows, Aside]:
+    """The table by series and time, on its axis, and what it says beside; a wide one without empty ends of columns.
 
     Args:
         table: as ``read_table`` gives it.
@@ -147,83 +203,183 @@ def rows_of_table(table: pd.DataFrame, data: DataConfig, *, freq: str | None = N
 
     Raises:
         ConfigError: the frequency is not one.
-        DataError: the timestamps have no common axis, or a column of a wide file is empty.
+        DataError: the timestamps have no common axis, a column of a wide file is empty, or a covariate is not
+            what the config calls it.
     """
     freq = freq or data.freq
     if table.empty:
         raise DataError(f"{where}: there is no row; expected at least one.", code="F102")
-    columns = ["y", *data.covariates.past]
-    values = table[columns].to_numpy(dtype=np.float64)
+    covariates = data.covariates
+    columns = ["y", *covariates.past, *covariates.future]
+    categories = _categories(table, covariates.categorical, where)
+    values = np.column_stack([numbered(table[column], categories.get(column)) for column in columns])
     order, codes, names = _order_of(table)
     if not isinstance(data.target, str):
-        order = order[_inside(values[order, 0], _offsets_of(codes[order]))]
-    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        inside = _inside(values[order, 0], _offsets_of(codes[order]), to_the_end=bool(covariates.future))
+        order = np.arange(len(values))[order][inside]
+    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1, dtype=codes.dtype))
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
         raise DataError(
             f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.",
             code="V407",
             series={names[s]: "no value" for s in empty},
         )
-    ds = _times_of(table)[order]
+    ds = times_of(table)[order]
     try:
         axis = axis_over(ds, _freq_of(ds, offsets) if freq == "auto" else check_freq(freq))
         positions = axis.floor(ds)
     except DataError as error:
         raise DataError(f"{where}: {error}", code=error.code) from error
-    return Rows(
+    values = values[order]
+    ends = _ends(values[:, 0], offsets) if covariates.future else offsets[1:]
+    if (empty := np.flatnonzero(ends == offsets[:-1])).size:
+        raise DataError(
+            f"{where}: series {shown(names[empty[0]])} has no value, only rows to forecast; add its history.",
+            code="V407",
+            series={names[s]: "no value" for s in empty},
+        )
+    ahead = np.arange(len(values)) >= np.repeat(ends, np.diff(offsets))
+    values[ahead, : 1 + len(covariates.past)] = 0.0  # nothing is missing there; cut off once the grid is laid
+    rows = Rows(
         axis=axis,
         unique_ids=names,
         offsets=offsets,
         ds=ds,
         positions=positions,
-        values=values[order],
-        columns=(str(data.target) if data.id else "", *data.covariates.past),
+        values=values,
+        columns=(str(data.target) if data.id else "", *columns[1:]),
         file_rows=table.index.to_numpy()[order],
+        ends=ends if covariates.future else None,
+    )
+    return rows, Aside(
+        last=positions[ends - 1],
+        categories=categories,
+        static=_static(table, order, offsets, names, data, categories, where),
     )
 
 
-def _order_of(table: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
+def _categories(table: pd.DataFrame, columns: Sequence[str], where: str) -> dict[str, tuple[str, ...]]:
+    """The words of each categorical column, sorted.
+
+    Raises:
+        DataError: more of them than the network can learn to tell apart.
+    """
+    found = {}
+    for column in columns:
+        words = sorted(table[column].dropna().unique())
+        if len(words) > MAX_CATEGORIES:
+            raise DataError(
+                f"{where}: column {column!r}: {len(words)} different words, expected at most {MAX_CATEGORIES}; "
+                "group the rare ones, or leave the column out of data.covariates.",
+                code="V414",
+            )
+        found[column] = tuple(map(str, words))
+    return found
+
+
+def numbered(column: pd.Series[Any], words: tuple[str, ...] | None) -> FloatArray:
+    """A column as float64: words by their number from 1, and 0 for none."""
+    if words is None:
+        return column.to_numpy(dtype=np.float64)
+    codes: FloatArray = pd.Categorical(column, categories=list(words)).codes.astype(np.float64) + 1
+    return codes
+
+
+def _ends(y: FloatArray, offsets: IntArray) -> IntArray:
+    """One past the last row of each series that has a target, ``(n_series,)``; its first row where none has."""
+    row = np.where(np.isnan(y), -1, np.arange(len(y)))
+    ends: IntArray = np.maximum(np.maximum.reduceat(row, offsets[:-1]) + 1, offsets[:-1])
+    return ends
+
+
+def _static(
+    table: pd.DataFrame,
+    order: IntArray | slice,
+    offsets: IntArray,
+    names: tuple[str, ...],
+    data: DataConfig,
+    categories: Mapping[str, tuple[str, ...]],
+    where: str,
+) -> FloatArray:
+    """The static covariates of each series, ``(n_series, n_static)``.
+
+    Raises:
+        DataError: one changes within a series, or a number is missing.
+    """
+    static = np.empty((len(names), len(data.covariates.static)))
+    for k, column in enumerate(data.covariates.static):
+        values = numbered(table[column], categories.get(column))[order]
+        static[:, k] = values[offsets[:-1]]
+        expected = np.repeat(static[:, k], np.diff(offsets))
+        wrong = np.flatnonzero((values != expected) | np.isnan(values))
+        if wrong.size:
+            series = int(_series_of(wrong[:1], offsets)[0])
+            place = place_of(data, where, int(table.index.to_numpy()[order][wrong[0]]))
+            found = table[column].to_numpy()[order][[offsets[series], wrong[0]]]
+            problem = (
+                "has no value" if pd.isna(found[1]) else f"is {found[1]!s}, and {found[0]!s} in its first row"
+            )
+            raise DataError(
+                f"{where}: {place}: series {shown(names[series])}: the static covariate {column!r} {problem}; "
+                "expected one value for all rows: correct it, or list it under data.covariates.past or future.",
+                code="V415",
+                series={
+                    names[s]: f"the static covariate {column!r} changes or is missing"
+                    for s in np.unique(_series_of(wrong, offsets))
+                },
+            )
+    return static
+
+
+def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, npt.NDArray[np.integer[Any]], tuple[str, ...]]:
     """The order of the rows by series and time, the series of each row before ordering, and their names.
 
     Rows with the same timestamp keep the order they have in the file.
     """
-    codes, names = pd.factorize(table["unique_id"], sort=True)
-    times = _times_of(table)
+    ids = pd.Categorical(table["unique_id"])
+    if (np.bincount(ids.codes, minlength=len(ids.categories)) == 0).any():
+        ids = ids.remove_unused_categories()
+    names = np.asarray(ids.categories, dtype=object)
+    by_name = np.argsort(names)
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[by_name] = np.arange(len(names), dtype=np.int32)
+    codes = np.take(rank, ids.codes, mode="clip")  # all are there: no need to check each
+    times = times_of(table)
     clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
     same = codes[1:] == codes[:-1]
     if (codes[1:] >= codes[:-1]).all() and (clock[1:] >= clock[:-1])[same].all():
-        order = np.arange(len(codes))
+        order: IntArray | slice = slice(None)  # taking rows by it copies nothing
     else:
         order = np.lexsort((clock, codes))
-    return order, codes, tuple(map(str, names))
+    return order, codes, tuple(map(str, names[by_name]))
 
 
-def _times_of(table: pd.DataFrame) -> TimeIndex:
+def times_of(table: pd.DataFrame) -> TimeIndex:
     ds = table["ds"]
     return ds.to_numpy() if pd.api.types.is_integer_dtype(ds.dtype) else pd.DatetimeIndex(ds)
 
 
-def _offsets_of(codes: IntArray) -> IntArray:
+def _offsets_of(codes: npt.NDArray[np.integer[Any]]) -> IntArray:
     """First row of each series and the end of the last, from the ordered codes of the rows."""
-    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2))
+    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2, dtype=codes.dtype))
 
 
 def _freq_of(ds: TimeIndex, offsets: IntArray) -> str:
     return infer_freq(ds, offsets) if isinstance(ds, pd.DatetimeIndex) else INTEGER
 
 
-def _inside(y: FloatArray, offsets: IntArray) -> BoolArray:
-    """Whether a row is between the first and the last value of its series, ``(n_rows,)``."""
+def _inside(y: FloatArray, offsets: IntArray, *, to_the_end: bool) -> BoolArray:
+    """Whether a row is between the first and the last value of its series, or its last row, ``(n_rows,)``."""
     known = np.flatnonzero(~np.isnan(y))
     bounds = np.searchsorted(known, offsets)
     inside = np.zeros(len(y), dtype=np.bool_)
-    for low, high in pairwise(bounds):
+    for (low, high), end in zip(pairwise(bounds), offsets[1:], strict=True):
         if low < high:
-            inside[known[low] : known[high - 1] + 1] = True
+            inside[known[low] : end if to_the_end else known[high - 1] + 1] = True
     return inside
 
 
-def _merged(rows: Rows, repair: RepairConfig) -> Rows:
+def _merged(rows: Rows, repair: RepairConfig, words: Container[str]) -> Rows:
     """One row for each timestamp of a series."""
     repeats = rows.repeats
     if not repeats.any():
@@ -231,13 +387,16 @@ def _merged(rows: Rows, repair: RepairConfig) -> Rows:
     firsts = np.flatnonzero(~repeats)
     # Two sales are summed; the temperature they were made at is not.
     of_covariates = "mean" if repair.duplicates == "sum" else repair.duplicates
-    y, past = rows.values[:, :1], rows.values[:, 1:]
+    policies = [repair.duplicates] + [
+        "last" if column in words else of_covariates for column in rows.columns[1:]
+    ]
     return replace(
         rows,
         offsets=np.searchsorted(firsts, rows.offsets),
+        ends=None if rows.ends is None else np.searchsorted(firsts, rows.ends),
         ds=rows.ds[firsts],
         positions=rows.positions[firsts],
-        values=np.hstack([MERGES[repair.duplicates](y, firsts), MERGES[of_covariates](past, firsts)]),
+        values=np.hstack([MERGES[how](rows.values[:, k : k + 1], firsts) for k, how in enumerate(policies)]),
         file_rows=rows.file_rows[firsts],
     )
 
@@ -275,23 +434,29 @@ def _spread(rows: Rows, where: str) -> Grid:
     return Grid(offsets=offsets, starts=starts, values=values, is_gap=is_gap, masked=masked)
 
 
-def _filled(grid: Grid, repair: RepairConfig, axis: TimeAxis) -> Grid:
-    """Gaps and missing values filled, each by its policy and from values that were there."""
+def _filled(grid: Grid, repair: RepairConfig, rows: Rows, words: Container[str]) -> Grid:
+    """Gaps and missing values filled, each by its policy and from values that were there.
+
+    Words are carried on; one that is masked is no word.
+    """
     missing, infinite = np.isnan(grid.values), np.isinf(grid.values)
     if not missing.any() and not infinite.any():
         return grid
-    season_length = default_season_lengths(axis.freq)[0]
+    season_length = default_season_lengths(rows.axis.freq)[0]
+    is_word = np.array([column in words for column in rows.columns], dtype=np.bool_)
     masked = infinite | (missing & (np.where(grid.is_gap, repair.gaps, repair.missing) == "mask")[:, None])
-    values = np.where(infinite, np.nan, grid.values)
+    there = np.where(infinite, np.nan, grid.values)
+    values = np.where(masked & is_word, 0.0, there)
     for series in np.unique(_series_of(np.flatnonzero(missing.any(axis=1)), grid.offsets)):
         part = slice(grid.offsets[series], grid.offsets[series + 1])
         is_gap = grid.is_gap[part]
         for column in range(values.shape[1]):
             for policy, holes in ((repair.gaps, is_gap), (repair.missing, missing[part, column] & ~is_gap)):
                 if holes.any() and policy not in ("mask", "error"):
-                    fitting = FILLS[policy](grid.values[part, column], season_length)
+                    fill = FILLS["ffill" if is_word[column] else policy]
+                    fitting = fill(there[part, column], season_length)
                     values[part, column][holes] = fitting[holes]
-    return replace(grid, values=values, masked=masked)
+    return replace(grid, values=values, masked=masked & ~is_word)
 
 
 def _from_first_complete(grid: Grid, rows: Rows, where: str) -> Grid:

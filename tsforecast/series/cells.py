@@ -22,12 +22,15 @@ __all__ = [
     "MISSING",
     "CellError",
     "fitting_formats",
+    "in_zone",
     "looks_like_number",
     "number_marks",
     "to_ids",
     "to_integers",
     "to_numbers",
     "to_timestamps",
+    "to_words",
+    "unix_timestamps",
 ]
 
 Column = Any  # a pyarrow array; pyarrow ships no types
@@ -40,6 +43,10 @@ INTEGER_TEXT = r"^[+-]?\d{1,18}$"
 ISO_TEXT = (
     r"^\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,6}0*)?)?)?(Z|[+-]\d{2}(?::?\d{2})?)?)?)?$"
 )
+# The week of ISO 8601 and the quarter, each of which is the name of its first day.
+WEEK_TEXT = r"^(\d{4})-?W(\d{2})$"
+QUARTER_TEXT = r"^(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[-/ ](\d{4}))$"
+BLANKS = " \t\u00a0"
 
 # Kinds of columns that hold numbers; one without any value has a kind of its own.
 NUMERIC = (
@@ -55,8 +62,32 @@ DATE_FORMATS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d"),
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%d %B %Y", "%B %d, %Y"),
     *("%Y%m%d", "%Y", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+    *("%m.%d.%Y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%d-%b-%y", "%d %b %y"),
+    *("%b %d %Y", "%d. %B %Y", "%Y %b", "%Y-%b", "%Y%m", "%m-%Y", "%m.%Y"),
 )
-CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+CLOCK_FORMATS = (
+    *("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S"),
+    *(" %I:%M%p", " %I %p", " %H", ", %H:%M", ", %I:%M %p"),
+)
+COMPACT_CLOCKS = ("%H", "%H%M", "%H%M%S", "T%H%M", "T%H%M%S")  # after a date without marks
+# What each field of a pattern looks like: it rules out most patterns at a glance. Without marks between the fields
+# each has all its digits; strptime would split other numbers somehow.
+SHAPES = dict.fromkeys("dmHIMS", r"\d{1,2}") | {
+    "Y": r"\d{4}",
+    "y": r"\d\d",
+    "p": "[AaPp][Mm]",
+    "f": r"\d{1,9}",
+}
+SHAPES |= {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}"}
+
+ALL_FORMATS = (
+    *(date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS),
+    *("%Y%m%d" + clock for clock in COMPACT_CLOCKS),
+)
+# Units of time since 1970, and how many make a second.
+UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+INTEGER_TEXT_OF_UNIT = r"^[+-]?\d{1,18}$|^[+-]?[1-8]\d{18}$"  # int64 and no more
 
 
 class CellError(ValueError):
@@ -75,24 +106,45 @@ class CellError(ValueError):
         self.rows = np.asarray(rows, dtype=np.int64)
 
 
-def to_ids(column: Column) -> pd.Series[str]:
+def to_ids(column: Column) -> pd.Categorical:
     """Names of series as text, exactly as written: ``001`` is not ``1``, and ``NA`` is a name.
+
+    Each name is kept once, in the order of the first rows: a file has far fewer names than rows.
 
     Raises:
         CellError: an empty name, or a column of neither text nor integers.
     """
     if not _is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
-    ids = column.cast(pa.string())
-    empty = np.flatnonzero(pc.fill_null(pc.equal(ids, ""), True).to_numpy(zero_copy_only=False))
-    if len(empty):
-        raise CellError(
-            "the cell is empty, expected the name of a series; fill it in, or remove the row",
-            empty,
-            code="I201",
-        )
-    names: pd.Series[str] = ids.to_pandas().astype("str")
-    return names
+    encoded = _encoded(column)
+    names = encoded.dictionary.to_pylist()
+    codes = np.asarray(pc.fill_null(encoded.indices, -1))
+    nameless = [-1, *(code for code, name in enumerate(names) if not name)]
+    if codes.min(initial=0) < 0 or len(nameless) > 1:
+        wrong = np.flatnonzero(np.isin(codes, nameless))
+        if len(wrong):  # a dictionary may hold a name that no row has
+            raise CellError(
+                "the cell is empty, expected the name of a series; fill it in, or remove the row",
+                wrong,
+                code="I201",
+            )
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"))
+
+
+def to_words(column: Column) -> pd.Series[str]:
+    """Categories as text, exactly as written; missing where the cell is empty.
+
+    Raises:
+        CellError: a column of neither text, integers nor booleans.
+    """
+    if not _is_text(column) and not any(
+        of_kind(column.type) for of_kind in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
+    ):
+        raise CellError(f"type {column.type} is no category; expected text or integers", code="V402")
+    words = column.cast(pa.string())
+    words = pc.if_else(pc.equal(words, ""), None, words)
+    read: pd.Series[str] = words.to_pandas().astype("str")
+    return read
 
 
 def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = None) -> FloatArray:
@@ -164,25 +216,108 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
             code="T304",
         )
     encoded = _encoded(column)
-    spellings, codes = encoded.dictionary, np.asarray(encoded.indices)
+    spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
     try:
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
     except CellError as error:
         rows = np.flatnonzero(np.isin(codes, error.rows))
         raise CellError(str(error), rows, code=error.code) from error
-    return moments.take(codes)
+    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
+    clock = np.take(moments.asi8, codes, mode="clip").view(f"M8[{moments.unit}]")
+    found = pd.DatetimeIndex(clock)
+    return found if moments.tz is None else found.tz_localize("UTC").tz_convert(moments.tz)
+
+
+def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
+    """Timestamps in UTC to the microsecond from integers that count ``unit`` since 1970, ``(n_rows,)``.
+
+    Raises:
+        CellError: a cell that is no integer, a year beyond 9999, or a count of nanoseconds that is not one of
+            microseconds.
+    """
+    if not _is_text(column) and not pa.types.is_integer(column.type):
+        raise CellError(
+            f"type {column.type} is not integer, as data.format.unit asks for; remove that key", code="T304"
+        )
+    cells = pc.utf8_trim(column.cast(pa.string()), BLANKS)
+    fits = pc.match_substring_regex(cells, INTEGER_TEXT_OF_UNIT)
+    _refuse_first(
+        cells, fits, "is not an integer, as data.format.unit expects; correct the cell", code="T302"
+    )
+    counts = np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
+    per_second = UNITS[unit]
+    seconds = counts // per_second
+    sensible = (seconds >= FIRST_SECOND) & (seconds <= LAST_SECOND)
+    _refuse_first(
+        cells,
+        sensible,
+        f"as {unit} since 1970 leaves the years 1 to 9999; correct data.format.unit",
+        code="T302",
+    )
+    parts = (counts - seconds * per_second) * 1_000_000
+    _refuse_first(
+        cells, parts % per_second == 0, "is finer than a microsecond; round it to microseconds", code="T302"
+    )
+    return pd.DatetimeIndex((seconds * 1_000_000 + parts // per_second).view("datetime64[us]")).tz_localize(
+        "UTC"
+    )
+
+
+def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
+    """Timestamps in a time zone: converted, or read on its clock where they have none, ``(n_rows,)``.
+
+    Raises:
+        CellError: an hour that daylight saving leaves out, or one that it repeats, which is two instants.
+    """
+    if moments.tz is not None:
+        return moments.tz_convert(timezone)
+    shifted = moments.tz_localize(
+        timezone, nonexistent="NaT", ambiguous=np.ones(len(moments), dtype=np.bool_)
+    )
+    wrong = {"does not exist": shifted.isna()}
+    naive = moments.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT")
+    wrong["is there twice"] = naive.isna()
+    for problem, rows in wrong.items():
+        if rows.any():
+            wrong_rows = np.flatnonzero(rows)
+            raise CellError(
+                f"{str(moments[wrong_rows[0]])!r} {problem} on the clock of {timezone} (daylight saving); "
+                "write timestamps with their offset, as in 2024-10-27T02:30+01:00",
+                wrong_rows,
+                code="T303",
+            )
+    return shifted
 
 
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
     """The usual strftime patterns that read every one of the timestamps."""
-    texts = spellings[:at_most].to_pandas()
-    formats = (date + clock for date in DATE_FORMATS for clock in CLOCK_FORMATS)
-    return [form for form in formats if pd.to_datetime(texts, format=form, errors="coerce").notna().all()]
+    return fitting(spellings[:at_most].to_pandas(), ALL_FORMATS)
+
+
+def fitting(texts: pd.Series[str], formats: Sequence[str]) -> list[str]:
+    """The patterns among ``formats`` that read every one of the texts."""
+    first = texts.iloc[0] if len(texts) else ""
+    likely = [form for form in formats if re.fullmatch(_shape(form), first)]
+    return [form for form in likely if _reads(texts, form)]
+
+
+@lru_cache(maxsize=1024)
+def _shape(form: str) -> str:
+    """A regular expression for texts that a pattern may read."""
+    shape = re.sub(r"%([A-Za-z])", lambda field: SHAPES[field[1]], re.sub(r"[.+]", r"\\\g<0>", form))
+    return shape.replace("{1,2}", "{2}") if form.startswith("%Y%m") else shape
+
+
+def _reads(texts: pd.Series[str], form: str) -> bool:
+    if form.startswith("%Y%m") and not texts.str.fullmatch(_shape(form)).all():
+        return False
+    return bool(pd.to_datetime(texts, format=form, errors="coerce").notna().all())
 
 
 def looks_like_number(cell: str, *, decimal: str, thousands: str | None) -> bool:
     """Whether a cell holds a number or says that there is none; blanks around it do not matter."""
-    return cell in MISSING or re.fullmatch(_number_text(decimal, thousands), cell.strip(" \t")) is not None
+    cell = cell.strip(" \t")
+    return cell in MISSING or re.fullmatch(_number_text(decimal, thousands), cell) is not None
 
 
 def number_marks(decimal: str, thousands: str | None) -> str:
@@ -210,6 +345,9 @@ def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) ->
 
 
 def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
+    for pattern, first_days in ((WEEK_TEXT, _first_of_weeks), (QUARTER_TEXT, _first_of_quarters)):
+        if len(spellings) and pc.all(pc.match_substring_regex(spellings, pattern)).as_py():
+            return first_days(spellings)
     fits = pc.match_substring_regex(spellings, ISO_TEXT)
     if not pc.all(fits).as_py():
         _refuse_first(
@@ -229,6 +367,19 @@ def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
         )
     moments = _moments(spellings, "ISO8601", utc=found != [""], expected="a date of the calendar")
     return moments.tz_convert(_zone(found[0])) if len(found) == 1 and found != [""] else moments
+
+
+def _first_of_weeks(spellings: Column) -> pd.DatetimeIndex:
+    """The Monday of each ISO week."""
+    mondays = pc.replace_substring_regex(spellings, WEEK_TEXT, r"\1-W\2-1")
+    return _moments(mondays, "%G-W%V-%u", utc=False, expected="a week of the calendar")
+
+
+def _first_of_quarters(spellings: Column) -> pd.DatetimeIndex:
+    parts = spellings.to_pandas().str.extract(QUARTER_TEXT)
+    years, quarters = parts[0].fillna(parts[3]), parts[1].fillna(parts[2]).astype(int)
+    firsts = pa.array(years + "-" + (3 * quarters - 2).astype(str).str.zfill(2))
+    return _moments(firsts, "%Y-%m", utc=False, expected="a quarter of the calendar")
 
 
 def _own_moments(spellings: Column, time_format: str) -> pd.DatetimeIndex:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Literal, TypeAlias
 
@@ -28,7 +28,7 @@ __all__ = ["CHECKS", "Check", "Finding", "Rows", "Severity", "find", "find_by_se
 Severity: TypeAlias = Literal["error", "warning"]
 
 # A value so many times larger than the median of its series is taken for a slip.
-OUTLIER = 1e6
+OUTLIER = 1e5
 # Whole numbers from here on are not all different in float64; what is far beyond was no whole number.
 FIRST_INEXACT, NO_INTEGER = 2.0**53, 2.0**64
 # Correlations closer to 1 than this differ from it by rounding; fewer rows may be in line by chance.
@@ -49,9 +49,11 @@ class Rows:
         offsets: first row of each series and the end of the last, ``(n_series + 1,)``.
         ds: timestamps, ``(n_rows,)``.
         positions: last step of the axis at or before each timestamp, ``(n_rows,)``.
-        values: target and past covariates, NaN where missing, ``(n_rows, n_columns)``.
+        values: target, past and future covariates, NaN where missing, ``(n_rows, n_columns)``.
         columns: names of the columns of ``values``; empty for a target that names its series.
         file_rows: index of each row in the table that was read, ``(n_rows,)``.
+        ends: one past the last row of each series that has a target, ``(n_series,)``; rows after it say what is
+            known ahead, and their targets are 0. None where no row lies ahead.
     """
 
     axis: TimeAxis
@@ -62,6 +64,24 @@ class Rows:
     values: FloatArray
     columns: tuple[str, ...]
     file_rows: IntArray
+    ends: IntArray | None = None
+
+    @property
+    def history(self) -> Rows:
+        """The rows that do not lie ahead."""
+        if self.ends is None or np.array_equal(self.ends, self.offsets[1:]):
+            return self
+        row = np.arange(len(self.positions))
+        known = np.flatnonzero(row < np.repeat(self.ends, np.diff(self.offsets)))
+        return replace(
+            self,
+            offsets=np.searchsorted(known, self.offsets),
+            ds=self.ds[known],
+            positions=self.positions[known],
+            values=self.values[known],
+            file_rows=self.file_rows[known],
+            ends=None,
+        )
 
     @property
     def firsts(self) -> BoolArray:
@@ -175,7 +195,11 @@ class Finding:
 
 
 def find(rows: Rows, repair: RepairConfig, severity: Severity = "error") -> list[Finding]:
-    """A finding for each check that fails, but those a repair is named for, in the order of the table."""
+    """A finding for each check that fails, but those a repair is named for, in the order of the table.
+
+    Rows that lie ahead are looked at for errors alone.
+    """
+    rows = rows.history if severity == "warning" else rows
     return [_finding(rows, check, defects) for check, defects in _failing(rows, repair, severity)]
 
 
@@ -194,6 +218,7 @@ def find_by_series(
     Returns:
         The findings, and by code how many more series have one.
     """
+    rows = rows.history if severity == "warning" else rows
     findings: list[Finding] = []
     left_out = {}
     for check, defects in _failing(rows, repair, severity):

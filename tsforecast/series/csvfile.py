@@ -24,7 +24,16 @@ from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number, number_marks
 
-__all__ = ["CsvFile", "Opener", "line_of", "open_csv", "read_columns", "undecoded", "wrong_width"]
+__all__ = [
+    "CsvFile",
+    "Opener",
+    "line_of",
+    "open_csv",
+    "read_columns",
+    "refuse_other_kinds",
+    "undecoded",
+    "wrong_width",
+]
 
 Opener: TypeAlias = Callable[[], Any]  # gives a new binary stream; pyarrow ships no types
 Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
@@ -32,6 +41,7 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
+MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
@@ -39,6 +49,11 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 MAGIC = {
     b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
+    b"PK\x05\x06": "an empty zip archive; name a CSV file",
+    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
+    b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
     b"PAR1": "a Parquet file; give it a name that ends in .parquet",
     b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
     b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
@@ -56,7 +71,8 @@ class CsvFile:
         separator: between cells.
         decimal: decimal mark of numbers.
         thousands: mark between groups of digits.
-        columns: header cells.
+        columns: header cells, without the blanks around them unless the config writes these as well.
+        header: header cells as they stand in the file.
     """
 
     name: str
@@ -66,13 +82,14 @@ class CsvFile:
     decimal: str = "."
     thousands: str | None = None
     columns: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
 
     def records(self) -> Iterator[Record]:
         """Header and rows with the line each begins on; blank lines are passed over."""
         begin = 1
         with self.open() as stream:
             lines = io.TextIOWrapper(stream, self.encoding, errors="surrogateescape", newline="")
-            reader = csv.reader(lines, delimiter=self.separator)
+            reader = csv.reader(self._bounded(lines), delimiter=self.separator)
             try:
                 for cells in reader:
                     if cells:
@@ -82,6 +99,18 @@ class CsvFile:
                 raise DataError(
                     f"{self.name}: line {begin}: {error}; is a quote not closed?", code="F107"
                 ) from error
+
+    def _bounded(self, lines: io.TextIOWrapper) -> Iterator[str]:
+        """The lines; a file without line ends must not fill the memory before it is refused."""
+        number = 0
+        while line := lines.readline(MAX_LINE):
+            number += 1
+            if len(line) == MAX_LINE:
+                raise DataError(
+                    f"{self.name}: line {number} has {MAX_LINE} characters or more; expected text with line ends.",
+                    code="F103",
+                )
+            yield line
 
     @contextmanager
     def open(self) -> Iterator[Any]:
@@ -109,7 +138,7 @@ def open_csv(
         DataError: empty, not text in this encoding, or with a repeated column name.
     """
     file = CsvFile(name, opener, encoding=_codec(layout.encoding), thousands=layout.thousands)
-    _refuse_other_kinds(file)
+    refuse_other_kinds(file)
     file = _with_header(file, layout.separator, wanted)
     return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
 
@@ -117,36 +146,43 @@ def open_csv(
 def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
     """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
 
-    With a thousands mark numbers come as text, since pyarrow does not read such a mark.
+    Numbers come as text where pyarrow does not read them: with a thousands mark, or with blanks alone in a cell.
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
-            quote, bytes that are not text in the file's encoding, or no row at all.
+            quote, or bytes that are not text in the file's encoding.
     """
-    words = pa.dictionary(pa.int32(), pa.string())
-    number = pa.string() if file.thousands else pa.float64()
     quoted = _has_quotes(file)
-    with file.open() as stream:
+    with file.open():  # says what is wrong with the bytes in the name of the file
         try:
-            table = pacsv.read_csv(
-                stream,
-                read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
-                parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=dict.fromkeys(text, words) | dict.fromkeys(numbers, number),
-                    include_columns=[*text, *numbers],
-                    null_values=list(MISSING),
-                    decimal_point=file.decimal,
-                ),
-            )
+            table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
-            raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
-    if table.num_rows == 0:
-        raise DataError(
-            f"{file.name}: there is a header and no row below it; expected at least one row.", code="F102"
-        )
+            try:
+                table = _read(file, text, numbers, pa.string(), quoted=quoted)
+            except pa.ArrowInvalid:
+                raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     return table
+
+
+def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: Any, *, quoted: bool) -> Any:
+    """The columns named, under the names they have here, whatever blanks the header has around them."""
+    in_header = dict(zip(file.columns, file.header, strict=True))
+    words = pa.dictionary(pa.int32(), pa.string())
+    kinds = dict.fromkeys(text, words) | dict.fromkeys(numbers, number)
+    with file.opener() as stream:
+        table = pacsv.read_csv(
+            stream,
+            read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+            parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
+            convert_options=pacsv.ConvertOptions(
+                column_types={in_header[column]: kind for column, kind in kinds.items()},
+                include_columns=[in_header[column] for column in kinds],
+                null_values=list(MISSING),
+                decimal_point=file.decimal,
+            ),
+        )
+    return table.rename_columns(list(kinds))
 
 
 def line_of(file: CsvFile, row: int) -> int:
@@ -161,7 +197,8 @@ def _codec(encoding: str) -> str:
     return "utf-8-sig" if codec in ("utf-8", "ascii") else codec
 
 
-def _refuse_other_kinds(file: CsvFile) -> None:
+def refuse_other_kinds(file: CsvFile) -> None:
+    """Refuses a file that is empty, or known to be no CSV by its first bytes."""
     with file.open() as stream:
         first = stream.read(4)
     if not first:
@@ -175,19 +212,26 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     """With the separator that makes the wanted columns appear, or else the most columns."""
     marks = SEPARATORS if separator == "auto" else (separator,)
     header_of = {mark: next(replace(file, separator=mark).records(), (1, [])) for mark in marks}
-    mark = max(marks, key=lambda mark: (len({*wanted} & {*header_of[mark][1]}), len(header_of[mark][1])))
+    names_of = {mark: _names(header, wanted) for mark, (_, header) in header_of.items()}
+    mark = max(marks, key=lambda mark: (len({*wanted} & {*names_of[mark]}), len(names_of[mark])))
     line, header = header_of[mark]
     if not header:
         raise DataError(f"{file.name}: there are only blank lines; expected a header and rows.", code="F102")
     if fault := undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
-    column, count = Counter(filter(None, header)).most_common(1)[0]
+    names = names_of[mark]
+    column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(
             f"{file.name}: line {line}: {count} columns are named {column!r}; rename all but one.",
             code="F104",
         )
-    return replace(file, separator=mark, columns=tuple(header))
+    return replace(file, separator=mark, columns=names, header=tuple(header))
+
+
+def _names(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns: without blanks around them, unless the config asks for one with its blanks."""
+    return tuple(cell if cell in wanted else cell.strip() for cell in header)
 
 
 def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
@@ -224,7 +268,7 @@ def _has_quotes(file: CsvFile) -> bool:
     count = 0
     with file.open() as stream:
         while chunk := stream.read(CHUNK):
-            count += chunk.count(b'"')
+            count += chunk.count(b'"') if b'"' in chunk else 0  # most files have none, and looking is quicker
     if count % 2:  # one is not closed, or stands inside an unquoted cell
         line, cells = deque(file.records(), maxlen=1)[0]
         if any("\n" in cell or "\r" in cell for cell in cells):
@@ -269,7 +313,7 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
 
 
 def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
-    """The byte of a record that is no text."""
+    """What is wrong with the first byte of some cells that is no text; None where all are."""
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (

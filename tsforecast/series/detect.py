@@ -1,56 +1,85 @@
-"""Which column is what, in a clean file: the guesses of ``tsforecast init``.
+"""Which column is what, in a file nobody has described: the guesses of ``tsforecast init``.
 
-Guesses are made from names and the first rows, and proven by reading the whole file the way training does.
+Guesses are made from names and the first rows, proven by reading the whole file the way training does, and each
+says how sure it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from tsforecast.config.schema import DataConfig, FormatConfig
+from tsforecast.config.schema import ASK, DataConfig, FormatConfig, RepairConfig
 from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
-from tsforecast.series.cells import (
-    MISSING,
-    CellError,
-    fitting_formats,
-    looks_like_number,
-    to_integers,
-    to_timestamps,
+from tsforecast.series.cells import MISSING, looks_like_number
+from tsforecast.series.csvfile import CsvFile, open_csv, read_columns, refuse_other_kinds, undecoded
+from tsforecast.series.dates import (
+    GUESS,
+    LIKELY,
+    SURE,
+    TIME_NAMES,
+    Reading,
+    most_fitting,
+    name_rank,
+    reading_of,
 )
-from tsforecast.series.csvfile import CsvFile, open_csv, read_columns
-from tsforecast.series.panel import IntArray, Panel
+from tsforecast.series.layout import (
+    Marks,
+    encoding_of,
+    marks_of,
+    refuse_without_header,
+    separator_of,
+)
+from tsforecast.series.panel import Panel
 from tsforecast.series.read import STDIN, listed, opener_of, read_table
-from tsforecast.series.seasons import season_lengths_of
+from tsforecast.series.roles import (
+    DATE_PARTS,
+    MISFIT_ROWS,
+    MISFIT_SHARE,
+    Sample,
+    are_integers,
+    is_row_number,
+    rank_of,
+    refuse_misfit,
+    roles_of,
+)
+from tsforecast.series.seasons import season_lengths_of, season_strength
 from tsforecast.series.timeaxis import INTEGER
 
 __all__ = ["Detected", "detect"]
 
-Sample: TypeAlias = dict[str, list[str]]  # cells by column
+Notes: TypeAlias = dict[str, str]  # by config key
 
 SAMPLE_ROWS = 2000
 
-# Names that say what a column is, the clearest first.
-TIME_NAMES = ("ds", "datetime", "timestamp", "date", "time", "month", "week", "day", "quarter", "year")
-COUNTER_NAMES = ("ds", "t", "time", "timestep", "time_step", "step", "period", "index", "week", "day", "year")
-ID_NAMES = ("unique_id", "series_id", "item_id", "id", "series", "item")
-TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load", "count", "quantity", "volume")
-
-# A column in which no more than this share of the first rows differs is meant to be like the rest of them.
-MISFIT_SHARE = 0.2
-MISFIT_ROWS = 500
-
+CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?"
+LYING = 20  # columns of numbers without a time that look like a table on its side
 # Steps to forecast by the length of the season, where one season is not what people ask for.
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
 LONGEST_HORIZON = 96
 LEAST_HORIZONS_IN_SERIES = 5
+SHORT_SERIES = 0.1  # share of the rows that may be in series too short for the horizon
+FEW_HOLES = 0.1  # share of steps that may be filled without a doubt about the frequency
+
+# The policy that is written where a file needs one, and what it does.
+REPAIRS = {
+    "duplicates": (
+        "mean",
+        "rows with the series and timestamp of another: {}; they are averaged, not summed",
+    ),
+    "gaps": ("interpolate", "steps without a row: {}; they are filled on a line, and zero may be meant"),
+    "missing": ("interpolate", "cells without a value: {}; they are filled on a line, and zero may be meant"),
+}
+
+ROW_NUMBERS = Reading(GUESS, "there are no dates, and the integers count the rows", freq=INTEGER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,182 +87,325 @@ class Detected:
     """What was found in a file.
 
     Attributes:
-        data: columns and frequency.
+        data: columns, form, frequency and repairs, as they read the file.
         panel: the whole file, read with them.
         season_lengths: steps in each season, the most important first.
         horizon: a sensible number of steps to forecast.
-        notes: what was guessed and from what, by config key.
+        notes: what was guessed, how surely and from what, by config key.
+        warnings: what was changed in reading, or is missing, by config key or name of a column.
+        questions: marks for the keys that only the user can fill, by config key; ``data`` holds one of the answers
+            that are possible.
     """
 
     data: DataConfig
     panel: Panel
     season_lengths: list[int]
     horizon: int
-    notes: dict[str, str]
+    notes: Notes
+    warnings: Notes = field(default_factory=dict)
+    questions: Notes = field(default_factory=dict)
 
 
 def detect(path: Path) -> Detected:
-    """Columns of a CSV file with one row per series and step, its frequency, seasons and a horizon.
+    """Columns of a CSV file, how they are written, frequency, seasons, repairs and a horizon.
 
     Raises:
-        DataError: no column can be read as time, or as numbers to forecast, or the file has a defect that
-            training would refuse as well.
+        DataError: no column can be read as time, or as numbers to forecast, or the file has a defect that no
+            repair policy mends.
     """
     if str(path) == STDIN or path.suffix == ".parquet":
         raise DataError(
             f"{path}: init looks at CSV files, more than once; give it one, if only of some rows."
         )
-    file = open_csv(str(path), opener_of(str(path)), FormatConfig(), wanted=(), numbers=())
+    file, layout, notes = _opened(path)
     sample = _sample(file)
-    time, freq = _time_column(file, sample)
-    rest = [column for column in sample if column not in ("", time)]
-    numeric = [column for column in rest if _is_numeric(file, sample[column])]
-    unique_id = _id_column(file, sample, time, [column for column in rest if column not in numeric], numeric)
-    targets = _by_name([column for column in numeric if column != unique_id], TARGET_NAMES)
-    targets.sort(key=lambda column: _is_row_number(sample[column]))
-    if not targets:
-        others = {column: sample[column] for column in rest if column != unique_id or len(rest) == 1}
-        _refuse_misfit(file, others, lambda cell: _is_numeric(file, [cell]), "a number")
-        raise DataError(
-            f"{path}: no column holds numbers to forecast; the columns are {listed(file.columns)}."
+    time, reading = _time_column(file, sample)
+    rest = {column: cells for column, cells in sample.items() if column not in ("", time)}
+    _refuse_parts_of_dates(file, rest, time, reading, sample[time])
+    reading = _proven_reading(file, time, reading)
+    dotted = "." in reading.time_format
+    marks = marks_of(rest.values(), separator=file.separator, dotted_dates=dotted)
+    numeric = [column for column, cells in rest.items() if _is_numeric(cells, marks)]
+    roles = roles_of(file, rest, time, numeric)
+    data = DataConfig(
+        path=str(path),
+        time=time,
+        target=roles.target,
+        id=roles.id,
+        freq=reading.freq,
+        format=FormatConfig(**layout | _written(marks, reading)),
+        repair=_policies(REPAIRS),
+    )
+    panel, counts, data = _panel(data, reading)
+    open_dates = bool(reading.choices) and reading.unit is None
+    repair, repair_notes = _repair(counts, open_dates=open_dates)
+    usual = season_lengths_of(panel)
+    seasons, season_note = _seasons(panel, usual)
+    questions = reading.question | ({"data.format.decimal": ASK} if marks.is_open else {})
+    notes |= _notes_of_form(marks, reading) | roles.notes | repair_notes
+    notes |= {
+        "data.freq": _freq_note(panel, counts.get("gaps", 0)),
+        "season_length": season_note,
+        "horizon": f"{GUESS}: write the number of steps you need.",
+    }
+    freq = "auto" if reading.choices else panel.axis.freq
+    return Detected(
+        data=data.model_copy(update={"freq": freq, "repair": repair}),
+        panel=panel,
+        season_lengths=seasons,
+        horizon=_horizon(usual[0], panel),
+        notes=notes,
+        warnings=_blanks(file, sample, time, numeric) | repair_notes | {key: notes[key] for key in questions},
+        questions=questions,
+    )
+
+
+def _opened(path: Path) -> tuple[CsvFile, dict[str, Any], Notes]:
+    """The file, what of its form the config has to say, and notes on that."""
+    bare = CsvFile(str(path), opener_of(str(path)), "utf-8-sig")
+    encoding = encoding_of(bare)
+    file = bare if encoding == "utf-8" else replace(bare, encoding=encoding)
+    refuse_other_kinds(file if encoding == "utf-16" else bare)
+    layout: dict[str, Any] = {}
+    notes: Notes = {}
+    if encoding != "utf-8":
+        layout["encoding"] = encoding
+        notes["data.format.encoding"] = (
+            f"{SURE}: the first bytes say so."
+            if encoding.startswith("utf")
+            else f"{LIKELY}: the bytes are not UTF-8, and are the letters of Windows in western Europe."
         )
-    data = DataConfig(path=str(path), time=time, target=targets[0], id=unique_id, freq=freq)
-    panel, _ = panel_from_table(read_table(data), data)
-    data = data.model_copy(update={"freq": panel.axis.freq})
-    seasons = season_lengths_of(panel)
-    horizon = _horizon(seasons[0], panel)
-    notes = _notes(data, panel, seasons, others=targets[1:])
-    return Detected(data=data, panel=panel, season_lengths=seasons, horizon=horizon, notes=notes)
+    separator = separator_of(file)
+    records = list(islice(replace(file, separator=separator).records(), MISFIT_ROWS))
+    if records:  # else there are only blank lines, which are refused below
+        refuse_without_header(replace(file, separator=separator), records)
+    if separator != ",":
+        layout["separator"] = separator
+        notes["data.format.separator"] = f"{SURE}: it cuts the lines into equally many fields."
+    form = FormatConfig(encoding=encoding, separator=separator)
+    return open_csv(file.name, file.opener, form, wanted=(), numbers=()), layout, notes
 
 
 def _sample(file: CsvFile) -> Sample:
     """The first rows by column; rows of another width are left to the proper reading to refuse."""
-    rows = [cells for _, cells in islice(file.records(), 1, SAMPLE_ROWS + 1)]
-    rows = [cells for cells in rows if len(cells) == len(file.columns)]
-    if not rows:
-        raise DataError(
-            f"{file.name}: no row has the {len(file.columns)} fields of the header; expected some."
-        )
+    rows = []
+    for line, cells in islice(file.records(), 1, SAMPLE_ROWS + 1):
+        if fault := undecoded(file, cells):
+            raise DataError(f"{file.name}: line {line}: {fault}.")
+        if len(cells) == len(file.columns):
+            rows.append(cells)
     return {column: [cells[k] for cells in rows] for k, column in enumerate(file.columns)}
 
 
-def _time_column(file: CsvFile, sample: Sample) -> tuple[str, str]:
-    """The column of timestamps, or of integers that count steps, and what its frequency is read as."""
-    dates = [column for column, cells in sample.items() if _are_dates(cells)]
-    if dates:
-        return _by_name(dates, TIME_NAMES)[0], "auto"
-    counters = [
-        column for column, cells in sample.items() if column.lower() in COUNTER_NAMES and _are_integers(cells)
-    ]
-    if counters:
-        return _by_name(counters, COUNTER_NAMES)[0], INTEGER
-    for column, cells in sample.items():
-        if formats := fitting_formats(pa.array(cells)):
-            choice = " or ".join(map(repr, formats[:3]))
-            raise DataError(
-                f"{file.name}: column {column!r} holds dates such as {cells[0]!r}; write them as 2024-03-31, "
-                f"or write a config with data.format.time_format, which could be {choice}."
-            )
-    _refuse_misfit(file, sample, lambda cell: _are_dates([cell]), "a timestamp such as 2024-03-31")
-    raise DataError(
-        f"{file.name}: no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; "
-        f"the columns are {listed(file.columns)}."
+def _time_column(file: CsvFile, sample: Sample) -> tuple[str, Reading]:
+    """The column of timestamps, or of integers that count steps, and how it is read."""
+    found = {
+        column: reading
+        for column, cells in sample.items()
+        if column and (reading := reading_of(pa.array(sorted({*cells}), pa.string()), name=column))
+    }
+    if not found and len(sample) > 1:
+        numbers = [column for column, cells in sample.items() if column and is_row_number(cells)]
+        found = {column: ROW_NUMBERS for column in numbers if name_rank(column, TIME_NAMES) is None}
+    if found:
+        # Dates go before integers that might be time, and a telling name before the order of the columns.
+        time = min(found, key=lambda column: (_is_count(found[column]), rank_of(column, TIME_NAMES)))
+        return time, found[time]
+    refuse_misfit(
+        file,
+        sample,
+        lambda cells: most_fitting(cells, share=1 - MISFIT_SHARE),
+        "a timestamp written as in the other rows",
     )
+    raise DataError(f"{file.name}: {_why_no_time(file, sample)}.")
 
 
-def _refuse_misfit(file: CsvFile, sample: Sample, fits: Callable[[str], bool], expected: str) -> None:
-    """Names the first cell that does not fit, where a column mostly does: that cell is what is wrong."""
+def _is_count(reading: Reading) -> bool:
+    return reading.freq == INTEGER or reading.unit is not None
+
+
+def _why_no_time(file: CsvFile, sample: Sample) -> str:
+    """What keeps a file from having a time column, with the way out."""
+    columns = f"the columns are {listed(file.columns)}"
+    parts = [column for column in sample if column.strip().lower() in DATE_PARTS]
+    if len(parts) > 1:
+        return f"the date stands in several columns ({listed(parts)}); join them into one, such as 2024-03-31"
     for column, cells in sample.items():
-        misfits = [k for k, cell in enumerate(cells[:MISFIT_ROWS]) if not fits(cell)]
-        if 0 < len(misfits) <= MISFIT_SHARE * min(len(cells), MISFIT_ROWS):
-            found = cells[misfits[0]]
-            raise DataError(
-                f"{file.name}: line {misfits[0] + 2}, column {column!r}: found {found!r}, expected {expected} as in "
-                "the other rows; mend or remove that row."
+        if name_rank(column, TIME_NAMES) is not None and are_integers(cells):
+            return (
+                f"column {column!r} holds integers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
+                "format them as dates there, or name the column t where they count steps"
             )
+    if len(sample) == 1:
+        return (
+            f"there is one column only, {file.columns[0]!r}, and no time; add a column of dates, or one that counts "
+            "the rows, named t"
+        )
+    if "" in sample and is_row_number(sample[""]):
+        return "no column holds timestamps, and the one that counts the rows has no name; name it t"
+    if (
+        len(sample) > LYING
+        and sum(_is_numeric(cells, Marks()) for cells in sample.values()) >= len(sample) - 2
+    ):
+        return f"no column holds timestamps; if each row is a series, transpose the file ({columns})"
+    return f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}"
 
 
-def _id_column(
-    file: CsvFile, sample: Sample, time: str, words: Sequence[str], numeric: Sequence[str]
-) -> str | None:
-    """The column that, with the time, tells all rows apart; None where the time alone does.
+def _refuse_parts_of_dates(
+    file: CsvFile, rest: Sample, time: str, reading: Reading, cells: Sequence[str]
+) -> None:
+    """Refuses a date whose hour, or a year whose month, stands in a column of its own."""
+    by_name = [column for column in rest if column.strip().lower() in DATE_PARTS]
+    if reading.time_format == "%Y" or (_is_count(reading) and time.strip().lower() in DATE_PARTS):
+        parts = [column for column in by_name if are_integers(rest[column])]
+    elif (
+        _is_count(reading) or ":" in cells[0] or "%H" in reading.time_format or len({*cells}) > len(cells) / 2
+    ):
+        return
+    else:
+        parts = [
+            column
+            for column, found in rest.items()
+            if all(re.fullmatch(CLOCK, cell.strip()) for cell in found)
+        ]
+        parts += [column for column in by_name if column.strip().lower() in ("hour", "stunde", "minute")]
+    if parts:
+        raise DataError(
+            f"{file.name}: column {time!r} holds a part of the time and {parts[0]!r} another; join them into one "
+            "column, such as 2024-03-31 14:00."
+        )
 
-    Where no column does, the likeliest is taken, and reading the file says which rows are twice there.
+
+def _proven_reading(file: CsvFile, time: str, reading: Reading) -> Reading:
+    """The reading that all rows prove, where the first rows leave a doubt and a later one does not deny it."""
+    if reading is ROW_NUMBERS or reading.sureness == SURE:
+        return reading
+    column = read_columns(file, text=[time], numbers=()).column(time)
+    spellings = column.unify_dictionaries().combine_chunks().dictionary
+    return reading_of(spellings, name=time) or reading
+
+
+def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], DataConfig]:
+    """The panel, what was repaired, and the config it was read with.
+
+    Where the dates can be read in several ways, the one that leaves the fewest gaps is taken to look at the data.
     """
-    few = [column for column in numeric if _are_integers(sample[column]) and _repeats(sample[column])]
-    candidates = _by_name([*words, *few], ID_NAMES)
-    table = read_columns(file, text=[time, *candidates], numbers=())
-    times = _codes(table, time)
-    if len(np.unique(times)) == len(times) or not candidates:
-        return None
-    for column in candidates:
-        pairs = times * np.int64(len(times)) + _codes(table, column)
-        if len(np.unique(pairs)) == len(pairs):
-            return column
-    return candidates[0]
+    if reading.unit or not reading.choices:
+        return *panel_from_table(read_table(data), data), data
+    found: list[tuple[Panel, dict[str, int], DataConfig]] = []
+    refused: DataError | None = None
+    for choice in reading.choices:
+        form = data.format.model_copy(update={"time_format": choice})
+        as_chosen = data.model_copy(update={"format": form})
+        try:
+            found.append((*panel_from_table(read_table(as_chosen), as_chosen), as_chosen))
+        except DataError as error:
+            refused = refused or error
+    if refused and not found:
+        raise refused
+    return min(found, key=lambda each: each[1].get("gaps", 0))
 
 
-def _codes(table: pa.Table, column: str) -> IntArray:
-    """A number for each different cell of a column, ``(n_rows,)``."""
-    encoded = table.column(column).unify_dictionaries().combine_chunks()
-    return np.asarray(encoded.indices, dtype=np.int64)
+def _repair(counts: Mapping[str, int], *, open_dates: bool) -> tuple[RepairConfig, Notes]:
+    """The policies that the file needs, and what they do to it; what depends on dates that are open is left out."""
+    needed = {kind: n for kind, n in counts.items() if not open_dates or kind == "missing"}
+    notes = {f"data.repair.{kind}": f"{GUESS}: {REPAIRS[kind][1].format(n)}." for kind, n in needed.items()}
+    return _policies(needed), notes
 
 
-def _are_dates(cells: Sequence[str]) -> bool:
-    try:
-        return len(to_timestamps(pa.array(cells, pa.string()), time_format="auto")) > 0
-    except CellError:
-        return False
+def _policies(kinds: Iterable[str]) -> RepairConfig:
+    return RepairConfig.model_validate({kind: REPAIRS[kind][0] for kind in kinds})
 
 
-def _are_integers(cells: Sequence[str]) -> bool:
-    try:
-        return len(to_integers(pa.array(cells, pa.string()))) > 0
-    except CellError:
-        return False
+def _freq_note(panel: Panel, gaps: int) -> str:
+    if panel.axis.is_integer:
+        return f"{LIKELY}: the integers count steps."
+    share = gaps / len(panel.y)
+    surely = SURE if not gaps else LIKELY if share <= FEW_HOLES else GUESS
+    found = "no step is missing" if not gaps else f"{gaps} of {len(panel.y)} steps ({share:.1%}) have no row"
+    return f"{surely}: it explains the times of all rows; {found}."
 
 
-def _is_numeric(file: CsvFile, cells: Sequence[str]) -> bool:
-    """Whether all cells are numbers with one decimal mark, and at least one is not missing."""
-    marks = (".",) if file.separator == "," else (".", ",")
-    return not all(cell in MISSING for cell in cells) and any(
-        all(looks_like_number(cell, decimal=mark, thousands=None) for cell in cells) for mark in marks
-    )
+def _seasons(panel: Panel, usual: Sequence[int]) -> tuple[list[int], str]:
+    """The season lengths of the frequency that the data shows, and what it shows of each.
+
+    One that it does not show comes last where another is shown, and is left out where none is.
+    """
+    if panel.axis.is_integer:
+        found = "no season is clear in the values" if usual == [1] else "found from how values repeat"
+        return list(usual), f"{GUESS}: {found}."
+    if list(usual) == [1]:
+        return [1], f"{LIKELY}: frequency {panel.axis.freq!r} has no usual season that the data covers twice."
+    strengths = {m: season_strength(panel, m, shorter=usual[k - 1] if k else 1) for k, m in enumerate(usual)}
+    shown = [m for m, strength in strengths.items() if strength and strength[1]]
+    open_ones = [m for m, strength in strengths.items() if strength is None]
+    hidden = [m for m in usual if m not in shown and m not in open_ones]
+    lengths = [*shown, *open_ones, *hidden] if shown or not hidden else [1]
+    surely = SURE if len(shown) == len(usual) else LIKELY if shown else GUESS
+    return lengths, f"{surely}: {'; '.join(_season_text(m, strengths[m], lengths) for m in usual)}."
 
 
-def _repeats(cells: Sequence[str]) -> bool:
-    return len(set(cells)) <= len(cells) // 2
-
-
-def _is_row_number(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and _are_integers(cells) and all(int(b) - int(a) == 1 for a, b in pairwise(cells))
-
-
-def _by_name(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The columns, those with a telling name first."""
-    rank = {name: place for place, name in enumerate(names)}
-    return sorted(columns, key=lambda column: rank.get(column.strip().lower(), len(names)))
+def _season_text(length: int, strength: tuple[float, bool] | None, lengths: Sequence[int]) -> str:
+    if strength is None:
+        return f"{length} is usual for the frequency, and no series is long enough to show it"
+    found = f"values {length} steps apart correlate by {strength[0]:.2f}"
+    if strength[1]:
+        return found
+    return f"{found}, so {length} is {'put last' if length in lengths else 'left out'}"
 
 
 def _horizon(season_length: int, panel: Panel) -> int:
+    """A season or so, at most a fifth of the shortest series but for those that hold few of the rows."""
     wanted = min(HORIZONS.get(season_length, season_length), LONGEST_HORIZON)
-    return max(1, min(wanted, int(panel.lengths.min()) // LEAST_HORIZONS_IN_SERIES))
+    lengths = np.sort(panel.lengths)
+    usual = int(lengths[np.searchsorted(lengths.cumsum(), SHORT_SERIES * lengths.sum())])
+    return max(1, min(wanted, usual // LEAST_HORIZONS_IN_SERIES))
 
 
-def _notes(
-    data: DataConfig, panel: Panel, seasons: Sequence[int], *, others: Sequence[str]
-) -> dict[str, str]:
-    """What was guessed and from what, by config key."""
-    notes = {"horizon": "Guess: write the number of steps you need."}
-    if data.id is not None:
-        notes["data.id"] = f"Guess: with {data.time!r} it tells all rows apart; {panel.n_series} series."
-    if others:
-        notes["data.target"] = (
-            f"Guess; there are more columns of numbers: {listed(others)}. "
-            "List them here where each is a series, or as data.covariates.past."
+def _written(marks: Marks, reading: Reading) -> dict[str, Any]:
+    """What the config has to say of numbers and timestamps."""
+    written = {"decimal": marks.decimal if marks.example else ".", "thousands": marks.thousands}
+    written |= {"time_format": reading.time_format, "unit": reading.unit}
+    usual = {"thousands": None, "time_format": "auto", "unit": None}
+    if marks == Marks(example=marks.example):
+        usual["decimal"] = "."
+    return {key: value for key, value in written.items() if key not in usual or value != usual[key]}
+
+
+def _notes_of_form(marks: Marks, reading: Reading) -> Notes:
+    notes = {"data.time": f"{reading.sureness}: {reading.reason}."}
+    if reading.choices:
+        key = "data.format.unit" if reading.unit else "data.format.time_format"
+        way_on = "; write data.freq: integer where they count steps" if reading.unit else ""
+        notes[key] = f"Please answer, or training is refused: {reading.reason}{way_on}."
+    if marks.is_open:
+        notes["data.format.decimal"] = (
+            f"Please answer, or training is refused: {marks.example!r} may be a decimal number or thousands; write "
+            "the decimal mark here, and the other mark as thousands: if that is what it is."
         )
-    if panel.axis.is_integer:
-        notes["data.freq"] = "Guess: the integers count steps."
-        found = "from how values repeat" if seasons != [1] else "no season is clear in the values"
-        notes["season_length"] = f"Guess: {found}."
+    elif marks.thousands:
+        notes["data.format.thousands"] = f"{LIKELY}: numbers are written like {marks.example!r}."
+    elif marks.decimal == ",":
+        notes["data.format.decimal"] = f"{SURE}: numbers are written like {marks.example!r}."
     return notes
+
+
+def _blanks(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -> Notes:
+    """Warnings of blanks that are no part of names, dates and numbers; those in ids are."""
+    with_blanks = [
+        column for column in (time, *numeric) if any(cell != cell.strip() for cell in sample[column])
+    ]
+    warnings: Notes = {}
+    if file.header != file.columns:
+        names = [name for name in file.header if name != name.strip()]
+        warnings["header"] = f"blanks around {listed(names)} are stripped"
+    if with_blanks:
+        warnings["blanks"] = f"blanks around the values of {listed(with_blanks)} are stripped"
+    return warnings
+
+
+def _is_numeric(cells: Sequence[str], marks: Marks) -> bool:
+    """Whether all cells are numbers written with these marks, and at least one is not missing."""
+    return not all(cell.strip() in MISSING for cell in cells) and all(
+        looks_like_number(cell, decimal=marks.decimal, thousands=marks.thousands) for cell in cells
+    )

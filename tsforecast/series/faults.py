@@ -18,9 +18,11 @@ import pyarrow as pa
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import CellError
+from tsforecast.series.columns import columns_of, refuse_absent
 from tsforecast.series.csvfile import CsvFile, undecoded, wrong_width
 from tsforecast.series.panel import IntArray
-from tsforecast.series.read import Source, Values, layout_of, long_table
+from tsforecast.series.read import Source, Values, long_table
+from tsforecast.series.sources import Part, local_files, open_file
 
 __all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "readable_part"]
 
@@ -52,13 +54,15 @@ def readable_part(path: str, data: DataConfig) -> Readable:
     """All faults of a CSV file and its readable rows; of a very long file those of the first million rows.
 
     Args:
-        path: a file that ``read_table`` refused with a code of ``IN_A_CELL``.
+        path: one local CSV file that ``read_table`` refused with a code of ``IN_A_CELL``.
         data: as given to it.
 
     Raises:
         DataError: the file cannot be read at all.
     """
-    file, columns = layout_of(path, data)
+    (found,) = local_files(path)
+    file, columns = open_file(found, data), columns_of(data)
+    refuse_absent(file.name, file.columns, columns)
     faults, records = _records(file)
     if not records:
         return Readable(faults, None, lost=True, unread=np.empty(0, np.int64))
@@ -67,7 +71,9 @@ def readable_part(path: str, data: DataConfig) -> Readable:
         name: pa.array([record[place] for _, _, record in records], pa.string())
         for name, place in places.items()
     }
-    source = _Patient(file.name, columns, pa.table(cells), file, lines=[line for _, line, _ in records])
+    read = pa.table(cells)
+    lines = [line for _, line, _ in records]
+    source = _Patient(file.name, columns, read, [Part(file.name, read, file)], lines=lines)
     try:
         table = long_table(source, data)
     except DataError as error:

@@ -146,10 +146,15 @@ def _salvaged(
     name = name_of(where or data.path)
 
     def build(part: pd.DataFrame) -> Panel:
-        rows = rows_of_table(part, plain, freq=panel.axis.freq, where=name)
-        return panel_from_rows(rows, plain, where=name)[0]
+        rows, aside = rows_of_table(part, plain, freq=panel.axis.freq, where=name)
+        return panel_from_rows(rows, aside, plain, where=name)[0]
 
     table = table[on_axis(table, panel.axis)]
+    if data.covariates.future:  # rows that lie ahead have no target that could be masked
+        newest = (
+            table["ds"].where(table["y"].notna()).groupby(table["unique_id"], observed=True).transform("max")
+        )
+        table = table[table["ds"] <= newest]
     try:
         return _apart(table, data, build)
     except DataError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,10 @@ class Cutoffs:
         return Cutoffs(series=self.series[index], rows=self.rows[index])
 
 
+def _no_columns() -> FloatArray:
+    return np.empty((0, 0))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
     """Many series on one time axis, series after series, without gaps.
@@ -57,6 +62,13 @@ class Panel:
         y: target, NaN where it is masked, ``(n_rows,)``; series begin with a known value, unless cut by ``tail``.
         past: past covariates, NaN where they are masked, ``(n_rows, n_past)``.
         past_names: column names of ``past``.
+        future: covariates known beyond the cutoff, of every row and of the steps after it that are known, NaN where
+            they are masked, ``(n_known, n_future)``.
+        future_offsets: first row of each series in ``future`` and the end of the last, ``(n_series + 1,)``.
+        future_names: column names of ``future``.
+        static: covariates that are the same for all rows of a series, ``(n_series, n_static)``.
+        static_names: column names of ``static``.
+        categories: words of the categorical covariates, by column; a column holds 1 + their index, 0 for none.
     """
 
     axis: TimeAxis
@@ -66,6 +78,12 @@ class Panel:
     y: FloatArray
     past: FloatArray
     past_names: tuple[str, ...] = ()
+    future: FloatArray = field(default_factory=_no_columns)
+    future_offsets: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
+    future_names: tuple[str, ...] = ()
+    static: FloatArray = field(default_factory=_no_columns)
+    static_names: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def n_series(self) -> int:
@@ -80,6 +98,11 @@ class Panel:
     def last_cutoffs(self) -> Cutoffs:
         """The newest cutoff of each series: its last row."""
         return Cutoffs(series=np.arange(self.n_series), rows=self.offsets[1:] - 1)
+
+    @property
+    def future_rows(self) -> IntArray:
+        """Rows of ``future`` that belong to history, not to the steps after it, ``(n_rows,)``."""
+        return _ranges(self.future_offsets[:-1], self.lengths)[1]
 
     def positions(self, cutoffs: Cutoffs) -> IntArray:
         """Axis position of each cutoff, ``(n_cutoffs,)``."""
@@ -118,14 +141,52 @@ class Panel:
         index = np.asarray(series, dtype=np.int64)
         return self._gather(index, np.zeros(len(index), np.int64), self.lengths[index])
 
+    def with_future(self, position: IntArray, series: IntArray, values: FloatArray) -> Panel:
+        """The panel with future covariates of further steps; those it has already are replaced, others ignored.
+
+        Args:
+            position: axis position of each row given, ``(n_given,)``.
+            series: index of its series, ``(n_given,)``.
+            values: ``(n_given, n_future)``.
+        """
+        step = position - self.starts[series]
+        wanted = (step >= 0) & ~np.isnan(values).any(axis=1)
+        step, series, values = step[wanted], series[wanted], values[wanted]
+        reach = np.diff(self.future_offsets)
+        np.maximum.at(reach, series, step + 1)
+        offsets, _ = _ranges(np.zeros(self.n_series, np.int64), reach)
+        future = np.empty((offsets[-1], values.shape[1]))
+        is_hole = np.ones(offsets[-1], dtype=np.bool_)
+        _, old = _ranges(offsets[:-1], np.diff(self.future_offsets))
+        for rows, known_values in ((old, self.future), (offsets[series] + step, values)):
+            future[rows], is_hole[rows] = known_values, False
+        # A hole ends what is known of a series; a masked value does not.
+        holes = np.flatnonzero(is_hole)
+        first_hole = np.append(holes, offsets[-1])[np.searchsorted(holes, offsets[:-1])]
+        known = np.minimum(first_hole, offsets[1:]) - offsets[:-1]
+        future_offsets, rows = _ranges(offsets[:-1], known)
+        return replace(self, future=future[rows], future_offsets=future_offsets)
+
+    def with_words(self, words: Mapping[str, Iterable[str]]) -> Panel:
+        """The panel with further words of its categorical columns; the numbers of those it has stay."""
+        added = {
+            name: (*self.categories[name], *sorted(set(map(str, more)) - set(self.categories[name])))
+            for name, more in words.items()
+        }
+        return replace(self, categories={**self.categories, **added})
+
     def _keep(self, first: IntArray, last: IntArray) -> Panel:
         return self._gather(np.arange(self.n_series), first, last)
 
     def _gather(self, series: IntArray, first: IntArray, last: IntArray) -> Panel:
-        """Rows ``first[i] : last[i]`` of ``series[i]``, one after the other."""
-        lengths = last - first
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[series] + first - offsets[:-1], lengths)
+        """Rows ``first[i] : last[i]`` of ``series[i]``, one after the other; what is known ahead stays known."""
+        offsets, rows = _ranges(self.offsets[series] + first, last - first)
+        known: dict[str, Any] = {}
+        if self.future_names:
+            begins = self.future_offsets[series] + first
+            ends = self.future_offsets[series + 1]
+            future_offsets, known_rows = _ranges(begins, np.maximum(ends - begins, 0))
+            known = {"future": self.future[known_rows], "future_offsets": future_offsets}
         return replace(
             self,
             unique_ids=tuple(self.unique_ids[s] for s in series),
@@ -133,12 +194,30 @@ class Panel:
             starts=self.starts[series] + first,
             y=self.y[rows],
             past=self.past[rows],
+            static=self.static[series] if self.static_names else self.static,
+            **known,
         )
+
+
+def _ranges(begins: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Offsets of stretches laid one after the other, and the rows they come from."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return offsets, np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
 
 
 def data_hash(panel: Panel) -> str:
     """SHA-256 of everything in the panel, as hexadecimal text: equal data, equal hash."""
-    digest = hashlib.sha256(repr((panel.axis, panel.unique_ids, panel.past_names)).encode())
-    for array in (panel.offsets, panel.starts, panel.y, panel.past):
+    names = (panel.past_names, panel.future_names, panel.static_names, sorted(panel.categories.items()))
+    digest = hashlib.sha256(repr((panel.axis, panel.unique_ids, names)).encode())
+    arrays = (
+        panel.offsets,
+        panel.starts,
+        panel.y,
+        panel.past,
+        panel.future,
+        panel.future_offsets,
+        panel.static,
+    )
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

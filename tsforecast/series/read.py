@@ -1,11 +1,9 @@
-"""Reading: a file or a frame becomes the long table ``unique_id, ds, y``, renamed once and for all."""
+"""Reading: a source or a frame becomes the long table ``unique_id, ds, y``, renamed once and for all."""
 
 from __future__ import annotations
 
-import stat
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,59 +11,48 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsforecast.config.schema import DataConfig
-from tsforecast.config.words import nearest_word
+from tsforecast.config.location import STDIN
+from tsforecast.config.schema import CovariatesConfig, DataConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import CellError, to_ids, to_integers, to_numbers, to_timestamps
-from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
+from tsforecast.series.cells import (
+    CellError,
+    in_zone,
+    to_ids,
+    to_integers,
+    to_numbers,
+    to_timestamps,
+    to_words,
+    unix_timestamps,
+)
+from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
+from tsforecast.series.sources import (
+    Part,
+    joined_tables,
+    name_of,
+    opener_of,
+    place_in,
+    read_parts,
+    without_dictionaries,
+)
 from tsforecast.series.timeaxis import INTEGER
 
 __all__ = [
     "LONG_NAMES",
     "STDIN",
-    "Columns",
     "Source",
     "Values",
-    "layout_of",
     "listed",
     "long_table",
     "name_of",
     "opener_of",
     "place_of",
+    "read_future",
     "read_table",
 ]
 
-STDIN = "-"
 LONG_NAMES = ("unique_id", "ds", "y")
-MAX_COLUMNS_SHOWN = 20
 
 Values = TypeVar("Values")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The names of the columns that are read, as the file spells them."""
-
-    time: str
-    targets: tuple[str, ...]
-    id: str | None
-    past: tuple[str, ...]
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Config key of each column."""
-        keys = {self.time: "data.time"} | dict.fromkeys(self.targets, "data.target")
-        if self.id is not None:
-            keys[self.id] = "data.id"
-        return keys | dict.fromkeys(self.past, "data.covariates.past")
-
-    @property
-    def text(self) -> list[str]:
-        return [self.time] if self.id is None else [self.time, self.id]
-
-    @property
-    def numbers(self) -> list[str]:
-        return [*self.targets, *self.past]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,225 +61,183 @@ class Source:
 
     name: str
     columns: Columns
-    table: Any  # a pyarrow table
-    csv: CsvFile | None = None
+    table: Any  # a pyarrow table, the rows of all parts
+    parts: Sequence[Part]
 
     def read(self, column: str, convert: Callable[[Any], Values]) -> Values:
         """A column converted, with file, line and column in front of what is wrong in it."""
         try:
             return convert(self.table.column(column))
         except CellError as error:
-            place = "" if error.row is None else f"{self._place(error.row)}, "
-            raise DataError(f"{self.name}: {place}column {column!r}: {error}.", code=error.code) from error
+            place = f"{self.name}: " if error.row is None else self._place(error.row)
+            raise DataError(f"{place}column {column!r}: {error}.", code=error.code) from error
         except pa.ArrowException as error:
             raise DataError(
                 f"{self.name}: column {column!r}: cannot be converted: {error}.", code="V402"
             ) from error
 
     def _place(self, row: int) -> str:
-        return f"row {row + 1}" if self.csv is None else f"line {line_of(self.csv, row)}"
+        """File and line of a row."""
+        ends = np.cumsum([part.table.num_rows for part in self.parts])
+        k = int(np.searchsorted(ends, row, side="right"))
+        part = self.parts[k]
+        return f"{part.name}: {part.place(row - int(ends[k]) + part.table.num_rows)}, "
 
 
 def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = None) -> pd.DataFrame:
-    """The long table of all series, its rows in the order of the file.
+    """The long table of all series, its rows in the order of the source.
 
     Columns are ``unique_id`` (text), ``ds`` (timestamps to the microsecond, or int64 with ``freq: integer``),
-    ``y`` (float64, NaN for missing) and the past covariates under their own names (float64). The index is the
-    data row of the file, counted from 0. A wide file gives one series per target column, one after the other.
+    ``y`` (float64, NaN for missing) and the covariates under their own names (float64, or text where they are
+    categorical). The index is the data row of the source, counted from 0 over all its files. A wide file gives one
+    series per target column, one after the other.
 
     Args:
         data: names of the columns and form of the file.
-        source: instead of ``data.path``: a path, ``-`` for the standard input, or a frame with the user's
-            column names or with ``unique_id``, ``ds`` and ``y``.
+        source: instead of ``data.path``: what that may be, or a frame with the user's column names or with
+            ``unique_id``, ``ds`` and ``y``.
 
     Raises:
-        DataError: the file is missing or not readable, a column is absent, or a cell cannot be read.
+        DataError: there is nothing to read, a column is absent, or a cell cannot be read.
+        ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
     """
+    table = long_table(_opened(data, data.path if source is None else source), data)
+    pa.default_memory_pool().release_unused()  # what was read is as large as what it became
+    return table
+
+
+def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """The long table ``unique_id, ds`` and future covariates of the steps to forecast; no target is read.
+
+    Raises:
+        DataError: as :func:`read_table`.
+        ConfigError: as :func:`read_table`.
+    """
+    names = data.covariates.future
+    words = [name for name in data.covariates.categorical if name in names]
+    # No target is named, which no config of a user may do.
+    ahead = data.model_copy(
+        update={"target": [], "covariates": CovariatesConfig(future=names, categorical=words)}
+    )
+    found = _opened(ahead, source)
+    table: dict[str, Any] = {"ds": found.read(found.columns.time, _time_reader(data))}
+    if found.columns.id is not None:
+        table = {"unique_id": found.read(found.columns.id, to_ids), **table}
+    return pd.DataFrame(table | {name: _covariate(found, name) for name in names})
+
+
+def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
+    """A source with the columns the config names, not yet converted."""
     if isinstance(source, pd.DataFrame):
-        return long_table(_from_frame(source, data), data)
-    path = str(data.path if source is None else source)
-    return long_table(_from_parquet(path, data) if path.endswith(".parquet") else _from_csv(path, data), data)
+        return _from_frame(source, columns_of(data))
+    path, columns = str(source), columns_of(data)
+    try:
+        parts = read_parts(path, data)
+    except DataError as error:
+        for name in columns.covariates:
+            if f"column {name!r}" in str(error) and "is not a number" in str(error):
+                raise _or_words(error, name) from error
+        raise
+    return _source(name_of(path), columns, parts)
 
 
 def place_of(data: DataConfig, where: str, row: int) -> str:
-    """Where a row of the table stands, for messages: its line in a CSV file, else its number.
+    """Where a row of the table stands, for messages: its file and line where it has them, else its number.
 
     Args:
         data: as given to :func:`read_table`.
-        where: the file the table was read from.
+        where: the source the table was read from.
         row: from the index of the table.
     """
-    if where.endswith(".parquet") or not Path(where).is_file():
-        return f"row {row + 1}"
-    return f"line {line_of(_open_csv(where, opener_of(where), data), row)}"
+    return place_in(where, data, row)
 
 
-def name_of(path: str) -> str:
-    """What a file is called in messages."""
-    return "standard input" if path == STDIN else path
-
-
-def opener_of(path: str) -> Opener:
-    """What opens a file from its start, decompressed by its ending; ``-`` is the standard input, in memory.
-
-    Raises:
-        DataError: there is no such regular file, or it may not be read.
-    """
-    if path == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise DataError(f"{name_of(path)}: it is closed; pipe the data in, or name a file.", code="F101")
-        content = sys.stdin.buffer.read()
-        return lambda: pa.BufferReader(content)
+def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
     try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            pa.input_stream(path, compression=None).close()
-            return lambda: pa.input_stream(path)
-    except OSError as error:
+        return Source(name, columns, joined_tables([part.table for part in parts]), parts)
+    except pa.ArrowException as error:
         raise DataError(
-            f"{path}: {_reason(error)}; check the path and the rights to read it.", code="F101"
+            f"{name}: the files do not fit together: {error}; write all of them the same way.",
+            code="F112",
         ) from error
-    found = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-    raise DataError(
-        f"{path}: this is {found}; name a CSV or Parquet file, or pipe the data in and name it -.",
-        code="F101",
-    )
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def layout_of(path: str, data: DataConfig) -> tuple[CsvFile, Columns]:
-    """A CSV file, its form found, and the columns of it that are read.
-
-    Raises:
-        DataError: it cannot be opened, or a column is absent.
-    """
-    file = _open_csv(path, opener_of(path), data)
-    columns = _columns_of(data)
-    _refuse_absent(file.name, file.columns, columns)
-    return file, columns
-
-
-def _from_csv(path: str, data: DataConfig) -> Source:
-    file, columns = layout_of(path, data)
-    return Source(file.name, columns, read_columns(file, text=columns.text, numbers=columns.numbers), file)
-
-
-def _open_csv(path: str, opener: Opener, data: DataConfig) -> CsvFile:
-    columns = _columns_of(data)
-    return open_csv(name_of(path), opener, data.format, wanted=list(columns.keys), numbers=columns.numbers)
-
-
-def _from_parquet(path: str, data: DataConfig) -> Source:
-    import pyarrow.parquet as pq  # most runs read CSV and start sooner without it
-
-    columns = _columns_of(data)
-    opener_of(path)
-    try:
-        file = pq.ParquetFile(path)
-        _refuse_absent(path, file.schema_arrow.names, columns)
-        table = file.read(columns=list(columns.keys))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path}: cannot be read as Parquet: {error}; check the file.", code="F103"
-        ) from error
-    return Source(path, columns, _decoded(_refuse_empty(path, table)))
-
-
-def _from_frame(frame: pd.DataFrame, data: DataConfig) -> Source:
-    name, columns = "DataFrame", _columns_of(data)
-    if not set(columns.keys) <= set(frame.columns) and set(LONG_NAMES) <= set(frame.columns):
-        columns = Columns(time="ds", targets=("y",), id="unique_id", past=columns.past)
-    _refuse_absent(name, list(map(str, frame.columns)), columns)
+def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+    name = "DataFrame"
+    long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
+    if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):
+        columns = replace(columns, time="ds", targets=columns.targets and ("y",), id="unique_id")
+    refuse_absent(name, list(map(str, frame.columns)), columns)
     try:
         table = pa.Table.from_pandas(frame[list(columns.keys)], preserve_index=False)
     except (pa.ArrowException, TypeError) as error:
         raise DataError(
             f"{name}: a column holds values of different types: {error.args[0]}.", code="F110"
         ) from error
-    return Source(name, columns, _decoded(_refuse_empty(name, table)))
-
-
-def _decoded(table: Any) -> Any:
-    """Without dictionaries: those of categorical columns may hold words that no row has."""
-    fields = [
-        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
-
-
-def _refuse_empty(name: str, table: Any) -> Any:
     if table.num_rows == 0:
         raise DataError(f"{name}: there is no row; expected at least one.", code="F102")
-    return table
-
-
-def _columns_of(data: DataConfig) -> Columns:
-    targets = (data.target,) if isinstance(data.target, str) else tuple(data.target)
-    return Columns(time=data.time, targets=targets, id=data.id, past=tuple(data.covariates.past))
-
-
-def _refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
-    for column, key in columns.keys.items():
-        count = found.count(column) if isinstance(found, list) else list(found).count(column)
-        if count > 1:
-            raise DataError(
-                f"{name}: {count} columns are named {column!r}; give each its own name.", code="F104"
-            )
-        if count == 0:
-            raise DataError(
-                f"{name}: there is no column {column!r}, which {key} names; "
-                f"the columns are {listed(found)}.{_nearest(column, found)}",
-                code="F105",
-            )
-
-
-def listed(columns: Sequence[str]) -> str:
-    """Names of columns for a message, cut where there are many."""
-    shown = ", ".join(map(repr, columns[:MAX_COLUMNS_SHOWN]))
-    hidden = len(columns) - MAX_COLUMNS_SHOWN
-    return f"{shown} and {hidden} more" if hidden > 0 else shown
-
-
-def _nearest(column: str, found: Sequence[str]) -> str:
-    by_lower = {name.strip().lower(): name for name in found}
-    nearest = nearest_word(column.strip(), list(by_lower))
-    return f" Did you mean {by_lower[nearest]!r}?" if nearest else ""
+    return _source(name, columns, [Part(name, without_dictionaries(table))])
 
 
 def long_table(source: Source, data: DataConfig) -> pd.DataFrame:
     """The long table of columns as they came, as :func:`read_table` gives it."""
     columns = source.columns
-    if taken := set(columns.past) & set(LONG_NAMES):
+    if taken := set(columns.covariates) & set(LONG_NAMES):
         raise DataError(
             f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it.",
             code="F111",
         )
     ds = source.read(columns.time, _time_reader(data))
     y = [source.read(target, _number_reader(source)) for target in columns.targets]
-    past = {name: source.read(name, _number_reader(source)) for name in columns.past}
-    n_rows = len(ds)
-    row = np.tile(np.arange(n_rows), len(y))
-    if columns.id is None:
-        ids = pd.Series(np.repeat(np.array(columns.targets, dtype=object), n_rows), dtype="str")
-    else:
+    covariates = {name: _covariate(source, name) for name in columns.covariates}
+    n_rows, n_targets = len(ds), len(y)
+    if columns.id is not None:
         ids = source.read(columns.id, to_ids)
-    table = {"unique_id": ids.array, "ds": ds[row], "y": np.concatenate(y)}
-    table |= {name: values[row] for name, values in past.items()}
-    return pd.DataFrame(table, index=pd.Index(row))
+    else:
+        names = pd.Index(columns.targets, dtype="str")
+        ids = pd.Categorical.from_codes(np.repeat(np.arange(n_targets), n_rows), categories=names)
+    table = {"unique_id": ids, "ds": ds, "y": y[0], **covariates}
+    if n_targets == 1:
+        return pd.DataFrame(table, copy=False)
+    row = np.tile(np.arange(n_rows), n_targets)
+    table |= {name: table[name][row] for name in ("ds", *covariates)} | {"y": np.concatenate(y)}
+    return pd.DataFrame(table, index=pd.Index(row), copy=False)
+
+
+def _covariate(source: Source, name: str) -> Any:
+    """A covariate's cells: words, missing where empty, or numbers."""
+    if name in source.columns.categorical:
+        return source.read(name, to_words)
+    try:
+        return source.read(name, _number_reader(source))
+    except DataError as error:
+        raise _or_words(error, name) from error
+
+
+def _or_words(error: DataError, name: str) -> DataError:
+    """The error, with the other thing a covariate may be."""
+    advice = f"Where {name!r} is meant to hold words, add it to data.covariates.categorical."
+    return DataError(f"{error} {advice}", code=error.code)
 
 
 def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
     if data.freq == INTEGER:
         return to_integers
-    return lambda column: to_timestamps(column, time_format=data.format.time_format)
+    form = data.format
+
+    def read(column: Any) -> pd.DatetimeIndex:
+        if form.unit:
+            moments = unix_timestamps(column, unit=form.unit)
+        else:
+            moments = to_timestamps(column, time_format=form.time_format)
+        return in_zone(moments, form.timezone) if form.timezone else moments
+
+    return read
 
 
 def _number_reader(source: Source) -> Callable[[Any], Any]:
-    if source.csv is None:
+    csv = source.parts[0].csv  # all files of a source are laid out alike
+    if csv is None:
         return to_numbers
-    decimal, thousands = source.csv.decimal, source.csv.thousands
+    decimal, thousands = csv.decimal, csv.thousands
     return lambda column: to_numbers(column, decimal=decimal, thousands=thousands)

@@ -13,7 +13,7 @@ from tsforecast.series.panel import FloatArray, Panel
 from tsforecast.series.repair import FILLS
 from tsforecast.series.timeaxis import INTEGER
 
-__all__ = ["default_season_lengths", "season_lengths_of"]
+__all__ = ["default_season_lengths", "season_lengths_of", "season_strength"]
 
 # Stretches of time in seconds.
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86_400, 604_800
@@ -28,6 +28,8 @@ MAX_SERIES_READ = 100  # to find a season, as many series tell no less than all
 LEAST_CORRELATION = 0.2
 ABOUT_AS_CLEAR = 0.1
 RISES_AGAIN = 0.02
+LEAST_STRENGTH = 0.1  # of a season that the data shows
+MAX_ROWS_READ = 20_000  # of a series
 
 
 def default_season_lengths(freq: str) -> list[int]:
@@ -61,6 +63,63 @@ def season_lengths_of(panel: Panel) -> list[int]:
     if panel.axis.is_integer:
         return _correlated_seasons(panel, [m for m in CANDIDATES if 3 * m <= median])
     return [m for m in default_season_lengths(panel.axis.freq) if 2 * m <= median] or [1]
+
+
+def season_strength(panel: Panel, season_length: int, *, shorter: int = 1) -> tuple[float, bool] | None:
+    """How like the values one season apart are, and whether that is enough for a season.
+
+    The mean over the series of the correlation of ``y`` with itself one season earlier, each value taken from the
+    mean of the season around it, so that neither a trend nor a random walk looks like a season.
+
+    Args:
+        panel: the data.
+        season_length: steps in the season, more than 1.
+        shorter: a season that divides this one: what already repeats with that one is no sign of this one.
+
+    Returns:
+        None where no series is three seasons long.
+    """
+    read = np.flatnonzero(panel.lengths >= 3 * season_length)
+    if not len(read):
+        return None
+    read = read[np.unique(np.linspace(0, len(read) - 1, MAX_SERIES_READ).astype(np.int64))]
+    rests = [
+        _around_season(panel.values(int(s))[-max(MAX_ROWS_READ, 4 * season_length) :], season_length)
+        for s in read
+    ]
+    rests = [rest for rest in rests if np.ptp(rest) > 1e-9 * np.abs(rest).max(initial=1e-300)]
+    if not rests:
+        return 0.0, False
+    strength = _mean_correlation(rests, season_length)
+    # A smooth curve is like itself at any short lag: a season is more alike than a quarter of it less or more.
+    aside = max(1, season_length // 4)
+    beside = max(_mean_correlation(rests, season_length + lag) for lag in (-aside, aside))
+    # Neighbours in a season are alike, so that many values of a slow one say as much as few of a quick one.
+    n_apart = sum(map(len, rests)) / max(1.0, season_length / 8)
+    least = max(LEAST_STRENGTH, 2 / np.sqrt(n_apart), beside)
+    if shorter > 1:
+        least = max(least, _mean_correlation(rests, season_length - shorter) + RISES_AGAIN)
+    return strength, bool(strength >= least)
+
+
+def _around_season(y: FloatArray, season_length: int) -> FloatArray:
+    """``y`` less the mean of the season around each value, without the ends that have none."""
+    centred = y - y.mean()
+    sums = np.concatenate([[0.0], np.cumsum(centred)])
+    means = (sums[season_length:] - sums[:-season_length]) / season_length
+    if season_length % 2 == 0:  # half a step early and half a step late
+        means = (means[1:] + means[:-1]) / 2
+    rest: FloatArray = centred[season_length // 2 :][: len(means)] - means
+    return rest
+
+
+def _mean_correlation(rests: Sequence[FloatArray], lag: int) -> float:
+    """Mean over the series of the correlation with themselves ``lag`` steps earlier."""
+    products = [
+        float(np.dot(rest[lag:], rest[:-lag]) / np.dot(rest, rest)) for rest in rests if len(rest) > lag
+    ]
+    sizes = [(len(rest) - lag) / len(rest) for rest in rests if len(rest) > lag]
+    return float(np.mean(np.array(products) / np.array(sizes))) if products else 0.0
 
 
 def _whole_steps(cycles: Sequence[int], step: float) -> list[int]:

@@ -288,14 +288,15 @@ def infer_freq(ds: pd.DatetimeIndex, offsets: IntArray) -> str:
     """
     wall = _clock_of(ds, "D")
     steps = _steps_within(wall, offsets)
-    differences = np.diff(np.searchsorted(np.flatnonzero(steps > 0), offsets))  # per series
+    moves = np.flatnonzero(steps)
+    differences = np.diff(np.searchsorted(moves, offsets))  # per series
     if differences.max(initial=0) < 2:
         raise DataError(
             "the frequency cannot be told from fewer than 3 different timestamps in a series; "
             "set data.freq, e.g. 'h', 'D' or 'MS'.",
             code="T305",
         )
-    usual = _most_frequent(steps[steps > 0])
+    usual = _most_frequent(np.take(steps, moves, mode="clip"))
     if usual >= 28 * DAY and (monthly := _monthly_freq(wall, offsets)):
         return monthly
     if usual % DAY:
@@ -356,7 +357,8 @@ def _weekday(wall: IntArray) -> IntArray:
 
 def _steps_within(values: IntArray, offsets: IntArray) -> IntArray:
     """Differences to the row before, 0 at the first row of each series, ``(n_rows,)``."""
-    steps = np.diff(values, prepend=values[:1])
+    steps = np.zeros(len(values), dtype=np.int64)
+    np.subtract(values[1:], values[:-1], out=steps[1:])
     steps[offsets[:-1][offsets[:-1] < len(values)]] = 0
     return steps
 

@@ -21,8 +21,9 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +34,8 @@ __all__ = [
     "install_folder",
     "open_folder",
     "output_errors",
+    "refuse_strangers",
+    "replaced_folder",
     "replacing",
     "staging_folder",
     "write_bytes",
@@ -106,6 +109,48 @@ def staging_folder(target: Path) -> Iterator[Path]:
         os.close(handle)
         # After an exchange this is the old folder. What cannot be removed now, the next writer removes.
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def replaced_folder(target: Path, *, ours: Sequence[str]) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of ``target`` in one step when the block ends.
+
+    Args:
+        target: a folder that may be there from an earlier time; missing parents are made.
+        ours: patterns of the names that such a folder holds.
+
+    Raises:
+        ConfigError: something else stands there, or nothing can be written.
+        ResourceError: the disk is full or failing; ``target`` is unchanged.
+    """
+    refuse_strangers(target, ours=ours)
+    with output_errors(target):
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with staging_folder(target.absolute()) as folder:
+        yield folder
+        refuse_strangers(target, ours=ours)
+        install_folder(folder, target.absolute(), replace=target.exists())
+
+
+def refuse_strangers(target: Path, *, ours: Sequence[str]) -> None:
+    """Refuses a folder that :func:`replaced_folder` could not fill, or that holds what is not ours to delete.
+
+    Raises:
+        ConfigError: names what is in the way.
+    """
+    with output_errors(target):
+        if target.exists() and not target.is_dir():
+            raise ConfigError(f"{target}: is a file, expected a folder or a free name; choose another.")
+        names = sorted(path.name for path in target.iterdir()) if target.exists() else []
+        ground = next(parent for parent in target.absolute().parents if parent.exists())
+        if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
+            raise ConfigError(f"{target}: nothing can be written in {str(ground)!r}; choose another folder.")
+    for name in names:
+        if not any(fnmatch(name, pattern) for pattern in ours):
+            raise ConfigError(
+                f"{target}: holds {name!r}, which this command did not write and does not delete; "
+                "move it away, or choose another folder."
+            )
 
 
 def install_folder(temporary: Path, target: Path, *, replace: bool) -> None:

@@ -146,33 +146,18 @@ def _average(average: Network, network: Network, decay: float) -> None:
 
 
 @flushed_denormals()
-def seconds_per_step(
-    network: Network,
-    features: Features,
-    sampler: Sampler,
-    plan: Plan,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-) -> float:
-    """Time one step takes here and now, from a few trial steps that leave no trace.
-
-    Args:
-        network: to be trained.
-        features: what a window holds.
-        sampler: draws the windows.
-        plan: says how many steps are closed-loop ones.
-        clock: what is read; ``time.process_time`` gives CPU seconds.
-    """
+def seconds_per_step(network: Network, features: Features, sampler: Sampler, plan: Plan) -> float:
+    """Time one step takes here and now, from a few trial steps that leave no trace."""
     sampler_state, torch_state = sampler.generator.get_state(), random_state(sampler.device)
     network.train()
     seconds: dict[bool, float] = {}
     for closed in (False, True):
         for trial in range(3):  # the first one warms up
-            started = clock()
+            started = time.monotonic()
             batch_loss(network, features, sampler.read(*sampler.draw()), plan, closed=closed).backward()
             _synchronise(sampler.device)
             if trial:
-                seconds[closed] = min(clock() - started, seconds.get(closed, math.inf))
+                seconds[closed] = min(time.monotonic() - started, seconds.get(closed, math.inf))
     network.zero_grad(set_to_none=True)
     sampler.generator.set_state(sampler_state)
     set_random_state(torch_state, sampler.device)

@@ -16,9 +16,10 @@ from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.evaluation.scores import actuals, rolling_cutoffs
-from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.scaling import UNCENTERED, Scales, fit_scales, lost_in_float32
+from tsforecast.features.transforms import Transform, fit_transform
 from tsforecast.features.windows import Features, WindowReader
-from tsforecast.forecasting.forecast import FittedModel, forecast_windows, never_negative
+from tsforecast.forecasting.forecast import FittedModel, forecast_levels, never_negative
 from tsforecast.forecasting.intervals import Spread, fit_spread
 from tsforecast.forecasting.stored import build_network
 from tsforecast.recurrent.layers import Stepwise
@@ -50,6 +51,8 @@ VALIDATIONS = 25
 MAX_WINDOWS = 2000
 # Validation windows overlap until there are about this many.
 ENOUGH_WINDOWS = 60
+# Steps by which the time of a training is estimated.
+TIMED_STEPS = 10
 # The final fit goes on from the best weights for this share of their steps, at this share of the learning rate.
 FINAL_STEPS = 0.25
 FINAL_RATE = 0.3
@@ -64,12 +67,14 @@ class Learned:
         plan: of its training.
         fit: how that went.
         config: as given, with what the fit itself chose (a reservoir's ridge strength).
+        base: the shown value that the untrained network returns; None: their usual size.
     """
 
     model: FittedModel
     plan: Plan
     fit: Fit
     config: Config
+    base: int | None
 
 
 def learn(
@@ -119,6 +124,7 @@ def learn(
         network=network,
         features=features,
         unique_ids=panel.unique_ids,
+        transform=ground.transform,
         scales=ground.scales,
         never_negative=never_negative(ground.known),
         spread=validation.spread(network),
@@ -126,21 +132,25 @@ def learn(
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
     )
-    return Learned(model=model, plan=plan, fit=done, config=config)
+    return Learned(model=model, plan=plan, fit=done, config=config, base=ground.base)
 
 
 def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:
-    """CPU seconds of one training step and of one validation, from a few trials; zeros for a reservoir."""
+    """CPU seconds of one training step and of one validation, from a few of each; no steps for a reservoir."""
     ground = _ground(panel, config, device=device)
-    network, plan = ground.network, ground.plan
-    if network.cell.reservoir:
-        return 0.0, 0.0
-    sampler = Sampler(ground.reader, ground.windows, plan)
-    of_step = seconds_per_step(network, ground.features, sampler, plan, clock=time.process_time)
-    network.eval()
-    started = time.process_time()
+    network, plan = ground.network.eval(), replace(ground.plan, steps=TIMED_STEPS)
+    ground.validation.score(network)  # the first of everything takes longer
+    of_validation = -time.process_time()
     ground.validation.score(network)
-    return of_step, time.process_time() - started
+    of_validation += time.process_time()
+    if network.cell.reservoir:
+        return 0.0, of_validation
+    sampler = Sampler(ground.reader, ground.windows, plan)
+    fit(network, ground.features, sampler, plan, validate=None)
+    of_steps = -time.process_time()
+    fit(network, ground.features, sampler, plan, validate=None)
+    of_steps += time.process_time()
+    return of_steps / TIMED_STEPS, of_validation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,9 +158,11 @@ class _Ground:
     """What a training starts from: an untrained network, and windows before the validation part."""
 
     network: Network
+    base: int | None
     features: Features
     plan: Plan
     known: Panel
+    transform: Transform
     scales: Scales
     windows: tuple[IntArray, IntArray, IntArray]
     reader: WindowReader
@@ -158,25 +170,55 @@ class _Ground:
 
 
 def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
-    features, plan = features_of(config), plan_of(config)
+    plan = plan_of(config)
     known = panel.drop_last(cast(int, config.split.validation))
-    windows = training_cutoffs(
-        known, horizon=plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    scales = fit_scales(known, season_length=features.season_length, per_season=features.per_season)
+    features = features_of(config, known)
+    transform = fit_transform(known, config)
+    seen = transform.differences(transform.levels(known))
+    windows = _windows(seen, features, plan, transform)
+    scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
+    _warn_of_lost_changes(seen, features)
     seed_everything(plan.seed)
-    network = build_network(config.model, features, base=_best_base(known, features, plan))
+    base = _best_base(seen, features, plan, differenced=transform.difference > 0)
+    network = build_network(config.model, features)
+    network.reset_base(base)
     if network.cell.reservoir:
         _draw_reservoir(network, config.model, seed=plan.seed)
     return _Ground(
         network=network.to(device),
+        base=base,
         features=features,
         plan=plan,
         known=known,
+        transform=transform,
         scales=scales,
         windows=windows,
-        reader=WindowReader(known, features, scales, horizon=plan.horizon, device=device),
-        validation=_Validation(panel, config, features, scales, device=device),
+        reader=WindowReader(seen, features, scales, horizon=plan.horizon, device=device),
+        validation=_Validation(panel, config, features, transform, scales, device=device),
+    )
+
+
+def _warn_of_lost_changes(seen: Panel, features: Features) -> None:
+    if features.scaling not in UNCENTERED or not (lost := lost_in_float32(seen)):
+        return
+    log.warning(
+        "scaling: %s subtracts nothing, so the changes of %d series are lost beside their level in float32; "
+        "set scaling: auto: %s",
+        features.scaling,
+        len(lost),
+        ", ".join(map(repr, lost[:5])) + (", …" if len(lost) > 5 else ""),
+    )
+
+
+def _windows(
+    seen: Panel, features: Features, plan: Plan, transform: Transform
+) -> tuple[IntArray, IntArray, IntArray]:
+    return training_cutoffs(
+        seen,
+        horizon=plan.horizon,
+        lookback=features.lookback,
+        season_length=features.season_length,
+        difference=transform.difference,
     )
 
 
@@ -190,13 +232,14 @@ def learn_all(
     """
     watcher = watcher or Watcher()
     model, features = learned.model, learned.model.features
-    scales = fit_scales(panel, season_length=features.season_length, per_season=features.per_season)
+    # The transform stays: the weights and the interval widths were found in its units.
+    seen = model.transform.differences(model.transform.levels(panel))
+    scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
     model = replace(model, scales=scales, never_negative=never_negative(panel))
-    windows = training_cutoffs(
-        panel, horizon=learned.plan.horizon, lookback=features.lookback, season_length=features.season_length
-    )
-    reader = WindowReader(panel, features, scales, horizon=learned.plan.horizon, device=device)
+    windows = _windows(seen, features, learned.plan, model.transform)
+    reader = WindowReader(seen, features, scales, horizon=learned.plan.horizon, device=device)
     if model.network.cell.reservoir:
+        model.network.reset_base(learned.base)
         _fit_reservoir(model.network, reader, windows, learned.plan, learned.config, None, watcher=watcher)
         return model
     steps = round(FINAL_STEPS * learned.fit.best_step)
@@ -218,8 +261,8 @@ def _draw_reservoir(network: Network, settings: ModelConfig, *, seed: int) -> No
     assert isinstance(network.recurrence, Stepwise)
     draw_reservoir(
         network.recurrence,
-        spectral_radius=settings.spectral_radius,
-        input_scale=settings.input_scale,
+        spectral_radius=cast(float, settings.spectral_radius),
+        input_scale=cast(float, settings.input_scale),
         seed=seed,
     )
 
@@ -246,17 +289,39 @@ def _fit_reservoir(
     return done, config.model_copy(update={"model": config.model.model_copy(update={"ridge": ridge})})
 
 
-def features_of(config: Config) -> Features:
-    """What the network is shown, from a resolved config."""
+def features_of(config: Config, known: Panel) -> Features:
+    """What the network is shown, from a resolved config and the words in the rows that are learned from."""
     lags = cast(list[int], config.model.lags)
     return Features(
         lookback=cast(int, config.lookback),
         lags=tuple(lag for lag in sorted(lags) if lag > 1),
         calendar=tuple(cast(list[str], config.data.calendar)),
         past=tuple(config.data.covariates.past),
+        future=tuple(config.data.covariates.future),
+        static=tuple(config.data.covariates.static),
+        categories=_words_in(known),
+        fourier=config.data.fourier,
+        holidays=config.data.holidays,
         scaling=config.scaling,
         season_length=cast(list[int], config.season_length)[0],
     )
+
+
+def _words_in(known: Panel) -> dict[str, tuple[str, ...]]:
+    """The words of each categorical covariate that stand in the rows of a panel, sorted."""
+    rows = known.select(np.flatnonzero(known.lengths > 0))
+    found: dict[str, tuple[str, ...]] = {}
+    kinds = (
+        (rows.static_names, rows.static),
+        (rows.past_names, rows.past),
+        (rows.future_names, rows.future[rows.future_rows] if rows.future_names else rows.future),
+    )
+    for names, values in kinds:
+        for k, name in enumerate(names):
+            if name in known.categories:
+                numbers = np.unique(values[:, k]).astype(np.int64)
+                found[name] = tuple(known.categories[name][number - 1] for number in numbers if number)
+    return found
 
 
 def plan_of(config: Config) -> Plan:
@@ -286,12 +351,14 @@ def check_lengths(panel: Panel, config: Config) -> None:
     Raises:
         DataError: no series is long enough.
     """
-    features = features_of(config)
+    known = panel.drop_last(cast(int, config.split.validation))
+    features = features_of(config, known)
     training_cutoffs(
-        panel.drop_last(cast(int, config.split.validation)),
+        known,
         horizon=config.horizon,
         lookback=features.lookback,
         season_length=features.season_length,
+        difference=config.difference or 0,
     )
     _held_back(panel, config)
 
@@ -323,25 +390,27 @@ def _held_back(panel: Panel, config: Config) -> Cutoffs:
     return cutoffs
 
 
-def _best_base(panel: Panel, features: Features, plan: Plan) -> int:
-    """Which of the shown values, repeated over the horizon, forecasts best inside the training rows."""
+def _best_base(panel: Panel, features: Features, plan: Plan, *, differenced: bool) -> int | None:
+    """Which of the shown values, repeated over the horizon, forecasts best inside the training rows.
+
+    None stands for the usual change, where that is a better forecast of differences than any of the newest ones.
+    """
     half = int(np.median(panel.lengths)) // 2
     reach = min(plan.horizon, half)
     if reach == 0:
         return 0
     cutoffs = rolling_cutoffs(panel, horizon=reach, test=min(4, half // reach) * reach)
     cutoffs = _sample(cutoffs, seed=plan.seed)
-    unit = fit_scales(panel, season_length=features.season_length, per_season=True).scale[
-        cutoffs.series, None
-    ]
+    scales = fit_scales(panel, season_length=features.season_length, scaling="seasonal")
+    unit = scales.scale[cutoffs.series, None]
     y = actuals(panel, cutoffs, reach)
-    if np.isnan(y).all():
-        return 0
-    errors = [
-        np.nanmean(np.abs(seasonal_naive(panel, cutoffs, reach, lag) - y) / unit)
-        for lag in (1, *features.lags)
-    ]
-    return int(np.argmin(errors))
+    repeated = [seasonal_naive(panel, cutoffs, reach, lag) for lag in (1, *features.lags)]
+    if differenced:
+        repeated.append(np.repeat(scales.center[cutoffs.series, None], reach, axis=1))
+    errors = [np.abs(forecast - y) / unit for forecast in repeated]
+    means = [np.inf if np.isnan(error).all() else float(np.nanmean(error)) for error in errors]
+    best = int(np.argmin(means))
+    return best if best <= len(features.lags) else None
 
 
 def _sample(cutoffs: Cutoffs, *, seed: int) -> Cutoffs:
@@ -356,12 +425,22 @@ class _Validation:
     """The held-back windows, read once: they give the score that stops training, and the interval widths."""
 
     def __init__(
-        self, panel: Panel, config: Config, features: Features, scales: Scales, *, device: torch.device
+        self,
+        panel: Panel,
+        config: Config,
+        features: Features,
+        transform: Transform,
+        scales: Scales,
+        *,
+        device: torch.device,
     ) -> None:
         self._horizon = min(config.horizon, cast(int, config.split.validation))
         cutoffs = _held_back(panel, config)
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
-        self._reader = WindowReader(panel, features, scales, horizon=self._horizon, device=device)
+        self._transform = transform
+        self._levels = transform.levels(panel)
+        seen = transform.differences(self._levels)
+        self._reader = WindowReader(seen, features, scales, horizon=self._horizon, device=device)
         self._precision = config.runtime.precision
         self._y = actuals(panel, self._cutoffs, self._horizon)
         unit = seasonal_scale(panel, self._cutoffs, features.season_length).mae
@@ -371,14 +450,23 @@ class _Validation:
 
     def score(self, network: Network) -> float:
         """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""
-        y_hat, _ = self._forecast(network)
+        levels, _ = self._forecast(network)
+        y_hat = self._transform.inverse(levels, self._cutoffs.series)
         return float(np.nanmean(np.abs(y_hat - self._y) / self._unit))
 
     def spread(self, network: Network) -> Spread:
-        y_hat, scale = self._forecast(network)
-        return fit_spread((self._y - y_hat) / scale[:, None])
+        """Interval widths from the errors on the curve, where the intervals are made as well."""
+        levels, scale = self._forecast(network)
+        errors = actuals(self._levels, self._cutoffs, self._horizon) - levels
+        return fit_spread(errors / scale[:, None])
 
     def _forecast(self, network: Network) -> tuple[FloatArray, FloatArray]:
-        return forecast_windows(
-            network, self._reader, self._cutoffs, self._horizon, precision=self._precision
+        return forecast_levels(
+            network,
+            self._reader,
+            self._cutoffs,
+            self._horizon,
+            transform=self._transform,
+            history=self._levels,
+            precision=self._precision,
         )

@@ -152,7 +152,7 @@ def _rows(network: Network, windows: Windows, horizon: int) -> Iterator[tuple[Te
         batch = windows.reader.read(windows.cutoffs[start : start + chunk], horizon)
         x = teacher_forced_inputs(features, batch, horizon)
         y, observed = next_values(features, batch, horizon)
-        hidden, _ = network.recurrence(x)
+        hidden, _ = network.recurrence(network.encoded(x))
         values = x[..., : network.n_values]
         seen = torch.cat([values, hidden], dim=2)
         observed[:, : windows.washout] = False

@@ -16,17 +16,24 @@ __all__ = ["Sampler", "training_cutoffs"]
 
 
 def training_cutoffs(
-    panel: Panel, *, horizon: int, lookback: int, season_length: int
+    panel: Panel, *, horizon: int, lookback: int, season_length: int, difference: int = 0
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Series that can be learned from, and the first and last row of each where a training window may end.
 
     Every window has its whole horizon inside the panel. Where no series is that long, windows may reach past the
     end, and the missing targets do not count.
 
+    Args:
+        panel: the rows to learn from.
+        horizon: steps forecast from each window.
+        lookback: steps read.
+        season_length: steps in a season.
+        difference: first rows of each series that hold no difference.
+
     Raises:
         DataError: no series has a single window.
     """
-    needed = least_history(lookback, [season_length])
+    needed = difference + least_history(lookback, [season_length])
     for ahead in (horizon, 1):
         first = panel.offsets[:-1] + needed - 1
         last = panel.offsets[1:] - 1 - ahead
@@ -36,10 +43,14 @@ def training_cutoffs(
     longest = int(panel.lengths.max(initial=0))
     raise DataError(
         f"no series is long enough to learn from: the longest has {longest} rows before the held-back part, and "
-        f"{needed + 1} are needed (two seasons of {season_length}, and one step to forecast); "
+        f"{needed + 1} are needed (two seasons of {season_length}, {_lag_words(difference)}and one step to forecast); "
         "give longer series, or lower split.test, split.validation or season_length.",
         code="L502",
     )
+
+
+def _lag_words(difference: int) -> str:
+    return f"{difference} for the difference, " if difference else ""
 
 
 class Sampler:

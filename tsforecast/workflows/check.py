@@ -14,8 +14,9 @@ import pandas as pd
 from tsforecast.config.schema import Config
 from tsforecast.errors import DataError
 from tsforecast.features.auto import resolve
+from tsforecast.features.transforms import check_values
 from tsforecast.pictures.figure import printable
-from tsforecast.series.assemble import panel_from_rows, rows_of_table
+from tsforecast.series.assemble import Aside, panel_from_rows, rows_of_table
 from tsforecast.series.check import Finding, Rows, Severity, find_by_series
 from tsforecast.series.faults import IN_A_CELL, readable_part
 from tsforecast.series.panel import Panel
@@ -33,6 +34,7 @@ LONGEST = 24  # characters of a name in the table
 # What a message of the reader is made of.
 LINE = re.compile(r"line (\d+)\b")
 PLACE = re.compile(r"^line \d+(?:: |, )")
+PLACE_OF_ROW = re.compile(r"(?:^|, )line (\d+)$")
 SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|[\w-]+)")
 COUNT = re.compile(r"\((\d+) such \w+\)")
 
@@ -113,10 +115,11 @@ def check(config: Config, source: pd.DataFrame | None = None) -> Report:
     if table is None:
         return Report(where, 0, 0, tuple(entries), tuple(notes))
     try:
-        rows = _rows(table, config, where, entries)
+        rows, aside = _rows(table, config, where, entries)
         entries += _of_rows(rows, config, where, notes, lost=lost, unread=unread)
         if not any(entry.severity == "error" for entry in entries):
-            panel, _ = panel_from_rows(rows, config.data, where=where)
+            panel, _ = panel_from_rows(rows, aside, config.data, where=where)
+            check_values(panel, table, config, where=where)
             entries += _of_lengths(panel, config, where)
         else:
             notes.append("lengths are looked at once the errors above are gone")
@@ -190,7 +193,7 @@ def _is_csv(path: str) -> bool:
     return path != STDIN and not path.endswith(".parquet") and Path(path).is_file()
 
 
-def _rows(table: pd.DataFrame, config: Config, where: str, entries: list[Entry]) -> Rows:
+def _rows(table: pd.DataFrame, config: Config, where: str, entries: list[Entry]) -> tuple[Rows, Aside]:
     """The rows of a table; columns of a wide file that are empty are told and left out."""
     try:
         return rows_of_table(table, config.data, where=where)
@@ -263,7 +266,7 @@ def _entry(finding: Finding, config: Config, where: str) -> Entry:
         code=finding.code,
         severity=finding.severity,
         series=finding.unique_id,
-        line=int(place.removeprefix("line ")) if place.startswith("line ") else None,
+        line=int(line[1]) if (line := PLACE_OF_ROW.search(place)) else None,
         timestamp=finding.ds or None,
         count=finding.n_found,
         found=words.found,

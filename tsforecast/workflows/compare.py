@@ -10,25 +10,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
-from tsforecast.config.schema import CELLS_WITH, SHORT_FORMS, Cell, Config, ModelConfig
+from tsforecast.config.schema import CELL_NAMES, CELLS_WITH, Config, ModelConfig
 from tsforecast.config.words import nearest_word
-from tsforecast.errors import ConfigError, DataError
-from tsforecast.evaluation.scores import Scores, aligned
+from tsforecast.errors import ConfigError, DataError, StoppedError
+from tsforecast.evaluation.baselines import BASELINES
+from tsforecast.evaluation.scores import Scores, aligned, rolling_cutoffs, score
 from tsforecast.features.auto import resolve
 from tsforecast.forecasting.forecast import FittedModel, forecast_windows
 from tsforecast.pictures.comparison import Outcome, plot_error_by_time
 from tsforecast.pictures.gates import plot_gradient
 from tsforecast.recurrent.inspection import GradientReach, inspect_network
 from tsforecast.recurrent.rollout import teacher_forced_inputs
+from tsforecast.runs import refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.panel import Panel
-from tsforecast.storage.atomic import install_folder, output_errors, staging_folder, write_text
+from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn
 from tsforecast.workflows.train import read_panel, score_test
@@ -48,7 +50,11 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-TABLE = "comparison.json"
+# Names of the files a comparison is made of.
+OURS = ("comparison.json", "trials.csv", "error_by_time.png", "gradient.png")
+# Two-sided 5 % points of Student's t by degrees of freedom; the last stands for more as well.
+STUDENT = {2: 4.303, 4: 2.776, 6: 2.447, 8: 2.306, 10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
+MAX_UPDATES = 10_000_000
 COLUMNS = ("mase", "skill", "parameters", "steps", "seconds", "milliseconds")
 REFERENCE = "seasonal_naive"
 TIMED_FORECASTS = 7
@@ -66,7 +72,7 @@ class Trial:
         mase: on the test part.
         skill: 1 - MASE / MASE of the seasonal naive.
         parameters: trained numbers; a reservoir's drawn weights do not count.
-        steps: training steps done.
+        steps: training steps done; 0 for a reservoir, which has none.
         seconds: CPU seconds of the training.
         milliseconds: of one forecast over the horizon, of one series.
         history: one record per validation.
@@ -90,14 +96,16 @@ class Comparison:
     """What was found.
 
     Attributes:
-        config: resolved for the first cell; data, splits and horizon are the same for all.
+        horizon: steps forecast.
+        season_lengths: steps in each season.
         trials: cell by cell, seed by seed.
         baselines: MASE of the naive forecasts, by name.
         n_series: series that were scored.
         n_cutoffs: forecasts that were scored.
     """
 
-    config: Config
+    horizon: int
+    season_lengths: list[int]
     trials: list[Trial]
     baselines: dict[str, float]
     n_series: int
@@ -112,13 +120,13 @@ class Comparison:
 
 
 def parse_cells(text: str) -> list[str]:
-    """Names of cells from ``lstm,gru``.
+    """Names of cells from ``lstm,gru``; a trained cell with ``bi`` in front reads both ways.
 
     Raises:
         ConfigError: a name is no cell, stands twice, or there is none.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    known = list(get_args(Cell))
+    known = [*CELL_NAMES, *(f"bi{name}" for name in CELL_NAMES if name != "esn")]
     for name in names:
         if name not in known:
             near = nearest_word(name, known)
@@ -130,16 +138,20 @@ def parse_cells(text: str) -> list[str]:
 
 
 def with_cell(config: Config, name: str) -> Config:
-    """The config with another cell: settings that cell does not have return to their defaults."""
-    cell = SHORT_FORMS.get(name, name)
+    """The config with another cell, in the direction its name says.
+
+    Settings that belong to some cells only are kept for the cell the config names, and are defaults for others.
+    """
+    cell = name if name in CELL_NAMES else name.removeprefix("bi")
     kept = {
         key: value
         for key, value in config.model.model_dump().items()
-        if key not in ("cell", "bidirectional") and cell in CELLS_WITH.get(key, (cell,))
+        if key not in ("cell", "bidirectional") and (key not in CELLS_WITH or cell == config.model.cell)
     }
-    if name == "esn":
+    if cell == "esn":
         kept["dropout"] = 0.0
-    return config.model_copy(update={"model": ModelConfig.model_validate({**kept, "cell": name})})
+    written = {**kept, "cell": cell, "bidirectional": cell != name}
+    return config.model_copy(update={"model": ModelConfig.model_validate(written)})
 
 
 def compare(
@@ -169,36 +181,41 @@ def compare(
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
     panel, _ = read_panel(config, source)
+    by_cell = {name: resolve(with_cell(config, name), panel) for name in cells}
+    any_config = by_cell[cells[0]]
+    scores = _baseline_scores(panel, any_config)
     trials: list[Trial] = []
     for name in cells:
-        resolved = resolve(with_cell(config, name), panel)
+        resolved = by_cell[name]
         set_threads(resolved.runtime.threads, hidden_size=cast(int, resolved.model.hidden_size))
+        # Timed in any case: the first of everything takes longer, and must not be charged to the first cell.
+        cost = cpu_seconds_of(panel.drop_last(cast(int, resolved.split.test)), resolved, device=device)
         if seconds is not None:
-            resolved = _within(resolved, panel, seconds, device=device)
+            resolved = _within(resolved, name, seconds, cost)
         for seed in range(config.training.seed, config.training.seed + n_seeds):
-            trial, scores = _trial(name, _with_seed(resolved, seed), panel, device=device, watcher=watcher)
+            trial = _trial(name, _with_seed(resolved, seed), panel, device=device, watcher=watcher)
             log.info("%s, seed %d: MASE %.3f, %.1f CPU s", name, seed, trial.mase, trial.seconds)
             trials.append(trial)
-    naive = scores.by_model["mase"].iloc[1:]
+            if number := watcher.stop_signal() if watcher else None:
+                raise StoppedError(f"comparison stopped by signal {number}; nothing is written.", number)
     return Comparison(
-        config=resolved,
+        horizon=any_config.horizon,
+        season_lengths=cast(list[int], any_config.season_length),
         trials=trials,
-        baselines={str(model): float(mase) for model, mase in naive.items()},
+        baselines={str(model): float(mase) for model, mase in scores.by_model["mase"].items()},
         n_series=scores.n_series,
         n_cutoffs=scores.n_cutoffs,
     )
 
 
 def check_folder(path: Path, *, overwrite: bool) -> None:
-    """Refuses before any work a folder that the comparison must not replace.
+    """Refuses before any work a folder that the comparison must not replace, or could not write.
 
     Raises:
         ConfigError: something else stands there, or a comparison that was not to be overwritten.
     """
-    if path.exists() and not (path / TABLE).is_file():
-        raise ConfigError(
-            f"{path}: exists and is no comparison (no {TABLE}); name another folder with --out."
-        )
+    refuse_inside_run("--out", path)
+    refuse_strangers(path, ours=OURS)
     if path.exists() and not overwrite:
         raise ConfigError(
             f"{path}: exists already; use --overwrite to replace it, or --out for another folder."
@@ -213,27 +230,24 @@ def write(path: Path, found: Comparison, *, overwrite: bool) -> None:
         ResourceError: the disk is full.
     """
     check_folder(path, overwrite=overwrite)
-    with output_errors(path):
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with staging_folder(path) as folder:
+    with replaced_folder(path, ours=OURS) as folder:
         write_text(folder / "trials.csv", _trials_table(found).to_csv(index=False, float_format="%.6g"))
-        write_text(folder / TABLE, json.dumps(comparison_json(found), indent=2) + "\n")
+        write_text(folder / "comparison.json", json.dumps(comparison_json(found), indent=2) + "\n")
         outcomes = {
             cell: [Outcome(trial.seconds, trial.mase, trial.history) for trial in trials]
             for cell, trials in found.by_cell.items()
         }
         plot_error_by_time(folder / "error_by_time.png", outcomes, reference=found.baselines[REFERENCE])
         curves = {cell: trials[0].gradient for cell, trials in found.by_cell.items()}
-        seasons = [length for length in cast(list[int], found.config.season_length) if length > 1]
+        seasons = [length for length in found.season_lengths if length > 1]
         plot_gradient(folder / "gradient.png", curves, season_lengths=seasons, whole_only=True)
-        install_folder(folder, path, replace=path.exists())
 
 
 def table(found: Comparison) -> str:
     """The table for people, with what its columns mean."""
     n_seeds = len(next(iter(found.by_cell.values())))
     heading = (
-        f"Held-back part: {found.n_cutoffs} forecasts of {found.config.horizon} steps, {found.n_series} series; "
+        f"Held-back part: {found.n_cutoffs} forecasts of {found.horizon} steps, {found.n_series} series; "
         f"{n_seeds} seed{'s' if n_seeds > 1 else ''}\n"
     )
     legend = (
@@ -251,11 +265,13 @@ def verdict(found: Comparison) -> str:
     question = "LSTM or GRU, here?"
     if not set(asked) <= set(medians):
         asked, question = ranked[:2], "Which cell, here?"
+    if math.isnan(medians[ranked[0]]):
+        return f"{question} That cannot be told: MASE is undefined, as the rows before the test never change."
     answer = _answer(found, sorted(asked, key=ranked.index))
     if ranked[0] not in asked:
-        answer += f" The best of all was {ranked[0]} ({medians[ranked[0]]:.3f})."
+        answer += f" The lowest median of all is that of {ranked[0]} ({medians[ranked[0]]:.3f})."
     reference = found.baselines[REFERENCE]
-    if not medians[ranked[0]] < reference:
+    if medians[ranked[0]] >= reference:
         answer += f" None beats the seasonal naive ({reference:.3f})."
     return f"{question} {answer}"
 
@@ -263,7 +279,7 @@ def verdict(found: Comparison) -> str:
 def comparison_json(found: Comparison) -> dict[str, Any]:
     """The table as plain numbers, with every trial."""
     return {
-        "horizon": found.config.horizon,
+        "horizon": found.horizon,
         "n_series": found.n_series,
         "n_cutoffs": found.n_cutoffs,
         "baselines": {name: _plain(mase) for name, mase in found.baselines.items()},
@@ -279,42 +295,62 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
 
 def _trial(
     name: str, config: Config, panel: Panel, *, device: torch.device, watcher: Watcher | None
-) -> tuple[Trial, Scores]:
+) -> Trial:
     """One training, scored on the test part, which it has not seen."""
     started = time.process_time()
     learned = learn(panel.drop_last(cast(int, config.split.test)), config, device=device, watcher=watcher)
     seconds = time.process_time() - started
     test = score_test(learned.model, panel, config)
-    if test is None:
-        raise DataError("split.test: nothing is held back for a test, so cells cannot be compared; raise it.")
+    assert test is not None  # there are cutoffs: they were scored before
     own = test.scores.by_model.iloc[0]
     weights = (weight for weight in learned.model.network.parameters() if weight.requires_grad)
-    trial = Trial(
+    return Trial(
         cell=name,
         seed=config.training.seed,
         mase=float(own["mase"]),
         skill=float(own["skill"]),
         parameters=sum(weight.numel() for weight in weights),
-        steps=learned.fit.step,
+        steps=0 if learned.model.network.cell.reservoir else learned.fit.step,
         seconds=seconds,
         milliseconds=_milliseconds(learned.model, panel, config.horizon),
         history=learned.fit.history,
         gradient=_gradient(learned.model, panel),
     )
-    return trial, test.scores
 
 
 def _with_seed(config: Config, seed: int) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
 
 
-def _within(config: Config, panel: Panel, seconds: float, *, device: torch.device) -> Config:
+def _baseline_scores(panel: Panel, config: Config) -> Scores:
+    """Scores of the naive forecasts, from the cutoffs every cell will be scored at.
+
+    Raises:
+        DataError: nothing is held back for a test.
+    """
+    test = cast(int, config.split.test)
+    horizon = min(config.horizon, test)
+    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=test) if test else None
+    if cutoffs is None or not len(cutoffs):
+        raise DataError("split.test: nothing is held back for a test, so cells cannot be compared; raise it.")
+    season = cast(list[int], config.season_length)[0]
+    forecasts = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
+    return score(panel, cutoffs, forecasts, season_length=season)
+
+
+def _within(config: Config, name: str, seconds: float, cost: tuple[float, float]) -> Config:
     """The config with as many training steps as fit into so many CPU seconds, validations included."""
-    known = panel.drop_last(cast(int, config.split.test))
-    of_step, of_validation = cpu_seconds_of(known, config, device=device)
+    of_step, of_validation = cost
     if of_step == 0:
+        log.info("%s is fitted in closed form: it has no steps to fit into a budget", name)
         return config
-    steps = max(1, int((seconds - (VALIDATIONS + 1) * of_validation) / of_step))
+    steps = int((seconds - (VALIDATIONS + 1) * of_validation) / of_step)
+    if steps < VALIDATIONS:
+        log.warning(
+            "%s: %g CPU s are too few for %d steps of %.2g s with a validation each; it trains %d",
+            *(name, seconds, VALIDATIONS, of_step, max(1, steps)),
+        )
+    steps = min(max(1, steps), MAX_UPDATES)
     return config.model_copy(update={"training": config.training.model_copy(update={"max_steps": steps})})
 
 
@@ -348,13 +384,23 @@ def _answer(found: Comparison, best_first: Sequence[str]) -> str:
     pair = f"MASE {first} against {second}"
     if len(better) == 1:
         return f"{pair}; one seed shows no spread, so compare with --seeds 3 or more."
-    if _range(better)[1] < _range(other)[0]:
-        return f"{best_first[0]}: {pair}, further apart than the seeds."
+    difference, by_chance = _difference([trial.mase for trial in better], [trial.mase for trial in other])
     seconds = {trials[0].cell: _median(trials, "seconds") for trials in (better, other)}
     quicker = min(seconds, key=lambda cell: seconds[cell])
     share = seconds[quicker] / max(seconds.values())
-    faster = f"; {quicker} trains in {100 * share:.0f} % of the time" if share < 0.9 else ""
-    return f"Either: {pair} lies within the spread over the seeds{faster}."
+    faster = f" {quicker} trains in {100 * share:.0f} % of the time." if share < 0.9 else ""
+    if difference > by_chance:
+        sure = f"the means differ by {difference:.3f}, and seeds alone make up to {by_chance:.3f}"
+        return f"{best_first[0]}: {pair} ({sure}).{faster}"
+    return f"Either: {pair}; seeds alone make differences up to {by_chance:.3f}.{faster}"
+
+
+def _difference(lower: Sequence[float], higher: Sequence[float]) -> tuple[float, float]:
+    """How far two means lie apart, and how far they would by chance in 19 of 20 comparisons (Student's t)."""
+    n = len(lower)
+    variance = (statistics.variance(lower) + statistics.variance(higher)) / 2
+    freedom = min(2 * n - 2, max(STUDENT))
+    return statistics.mean(higher) - statistics.mean(lower), STUDENT[freedom] * math.sqrt(2 * variance / n)
 
 
 def _median(trials: Sequence[Trial], name: str) -> float:
@@ -372,9 +418,9 @@ def _lines(found: Comparison) -> str:
     columns = {
         "MASE": [*(f"{_median(row, 'mase'):.3f}" for row in rows), f"{found.baselines[REFERENCE]:.3f}"],
         "(seeds)": [*ranges, ""],
-        "skill": [*(f"{_median(row, 'skill'):.3f}" for row in rows), "0.000"],
+        "skill": [*(f"{_median(row, 'skill'):.3f}" for row in rows), ""],
         "parameters": [*(f"{row[0].parameters}" for row in rows), ""],
-        "steps": [*(f"{_median(row, 'steps'):.0f}" for row in rows), ""],
+        "steps": [*(f"{_median(row, 'steps'):.0f}" if row[0].steps else "-" for row in rows), ""],
         "CPU s": [*(f"{_median(row, 'seconds'):.2f}" for row in rows), ""],
         "ms": [*(f"{_median(row, 'milliseconds'):.1f}" for row in rows), ""],
     }

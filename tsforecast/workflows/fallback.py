@@ -47,7 +47,7 @@ def with_fallbacks(
     frames = [
         _frame(panel, horizon, season_length, quantile_levels, non_negative=non_negative) for panel in panels
     ]
-    together = pd.concat([frame, *frames])
+    together = pd.concat([one for one in (frame, *frames) if len(one)])
     return together.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
 
 

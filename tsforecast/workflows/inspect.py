@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,11 +15,27 @@ import torch
 
 from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError
-from tsforecast.pictures.gates import SeriesAbove, plot_gates, plot_gradient, plot_memory, plot_memory_line
-from tsforecast.recurrent.inspection import LayerView, inspect_network, steps_until_faded
+from tsforecast.features.calendar import shows_season
+from tsforecast.features.windows import Batch
+from tsforecast.pictures.gates import (
+    GATE_NAMES,
+    SeriesAbove,
+    plot_gates,
+    plot_gradient,
+    plot_memory,
+    plot_memory_line,
+)
+from tsforecast.recurrent.inspection import (
+    FADED,
+    LayerView,
+    input_influence,
+    inspect_network,
+    steps_until_faded,
+    windows_that_fit,
+)
 from tsforecast.recurrent.rollout import teacher_forced_inputs
-from tsforecast.series.panel import Cutoffs, Panel
-from tsforecast.storage.atomic import output_errors, write_text
+from tsforecast.series.panel import Cutoffs, FloatArray, Panel
+from tsforecast.storage.atomic import replaced_folder, write_text
 from tsforecast.workflows.predict import LoadedRun
 
 __all__ = ["Inspection", "inspect", "reading", "reading_json", "write"]
@@ -27,7 +44,17 @@ log = logging.getLogger(__name__)
 
 # Series an average is taken over; more of them change no picture.
 MAX_SERIES = 256
-GATE_WORDS = {"i": "input", "f": "forget", "o": "output", "r": "reset", "z": "update"}
+MARKER = "reading.json"
+OURS = (
+    MARKER,
+    "gates*.csv",
+    "units.csv",
+    "gradient.csv",
+    "influence.csv",
+    "gates_layer*.png",
+    "memory*.png",
+    "gradient.png",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +68,9 @@ class Inspection:
         n_series: series the views are averaged over.
         views: one per layer and direction.
         difference: largest difference between the instrumented pass and the one that forecasts.
+        influence: of the value read so many steps before the last on what the head sees, ``(lookback,)``.
+        n_padded: steps of the window before the series begins, where one is looked at.
+        calendar_seasons: season lengths that the calendar inputs show.
     """
 
     config: Config
@@ -49,6 +79,9 @@ class Inspection:
     n_series: int
     views: list[LayerView]
     difference: float
+    influence: FloatArray
+    n_padded: int
+    calendar_seasons: list[int]
 
     @property
     def lookback(self) -> int:
@@ -69,38 +102,63 @@ def inspect(run: LoadedRun, *, series: str | None = None) -> Inspection:
     Raises:
         ConfigError: the run has no such series.
     """
-    panel = run.tail
-    cutoffs = _cutoffs(panel, series)
-    features, network = run.model.features, run.model.network
-    batch = run.model.reader(panel, horizon=1).read(cutoffs, 1)
-    views, difference = inspect_network(network, teacher_forced_inputs(features, batch, 1))
+    panel, model, config = run.tail, run.model, run.config
+    cutoffs = _cutoffs(panel, series, most=windows_that_fit(model.network, model.features.lookback))
+    batch = model.reader(panel, horizon=1).read(cutoffs, 1)
+    x = teacher_forced_inputs(model.features, batch, 1)
+    views, difference = inspect_network(model.network, x)
     log.debug("the instrumented pass differs from the forecasting one by at most %.1e", difference)
-    observed = batch.observed[:, -features.lookback :].cpu().numpy() > 0
-    if len(cutoffs) == 1:
-        values = batch.unscaled(batch.values)[0, -features.lookback :].cpu().numpy()
-        position = int(panel.positions(cutoffs)[0])
-        ds = panel.axis.timestamps(np.arange(position - features.lookback + 1, position + 1))
-        target = run.config.data.target
-        y_label = target if isinstance(target, str) else ""
-        title = panel.unique_ids[cutoffs.series[0]]
-        above = SeriesAbove(title, ds, np.where(observed[0], values, np.nan), y_label)
-    else:
-        scaled = np.where(observed, batch.values[:, -features.lookback :].cpu().numpy(), np.nan)
-        known = observed.any(axis=0)
-        mean = np.full(features.lookback, np.nan)
-        mean[known] = np.nanmean(scaled[:, known], axis=0)
-        title = f"average of {len(cutoffs)} series"
-        above = SeriesAbove(
-            title, np.arange(1 - features.lookback, 1), mean, "mean, scaled", "steps before the cutoff"
-        )
-    cell = ("bi" if network.bidirectional else "") + run.config.model.cell
-    return Inspection(run.config, cell, above, len(cutoffs), views, difference)
+    seasons, calendar = cast(list[int], config.season_length), cast(list[str], config.data.calendar)
+    above = (_one_above if len(cutoffs) == 1 else _average_above)(run, cutoffs, batch)
+    return Inspection(
+        config=config,
+        cell=("bi" if model.network.bidirectional else "") + config.model.cell,
+        above=above,
+        n_series=len(cutoffs),
+        views=views,
+        difference=difference,
+        influence=input_influence(model.network, x).double().numpy(),
+        n_padded=int(np.isnan(above.y).sum()) if len(cutoffs) == 1 else 0,
+        calendar_seasons=[length for length in seasons if shows_season(panel.axis, calendar, length)],
+    )
 
 
-def _cutoffs(panel: Panel, series: str | None) -> Cutoffs:
+def _one_above(run: LoadedRun, cutoffs: Cutoffs, batch: Batch) -> SeriesAbove:
+    """The window of one series in the unit of the data."""
+    lookback, panel = run.model.features.lookback, run.tail
+    observed = batch.observed[0, -lookback:].cpu().numpy() > 0
+    values = batch.unscaled(batch.values)[0, -lookback:].cpu().numpy()
+    position = int(panel.positions(cutoffs)[0])
+    target = run.config.data.target
+    # Scaled back, but not transformed back: what the network reads.
+    names = [target if isinstance(target, str) else "", run.model.transform.text]
+    return SeriesAbove(
+        title=panel.unique_ids[cutoffs.series[0]],
+        ds=panel.axis.timestamps(np.arange(position - lookback + 1, position + 1)),
+        y=np.where(observed, values, np.nan),
+        y_label=", ".join(filter(None, names)),
+    )
+
+
+def _average_above(run: LoadedRun, cutoffs: Cutoffs, batch: Batch) -> SeriesAbove:
+    """The mean of many windows, each on its own scale."""
+    lookback = run.model.features.lookback
+    observed = batch.observed[:, -lookback:].cpu().numpy() > 0
+    values = np.where(observed, batch.values[:, -lookback:].cpu().numpy(), 0.0)
+    count = observed.sum(axis=0)
+    return SeriesAbove(
+        title=f"average of {len(cutoffs)} series",
+        ds=np.arange(1 - lookback, 1),
+        y=np.where(count > 0, values.sum(axis=0) / np.maximum(count, 1), np.nan),
+        y_label="mean, scaled",
+        x_label="steps before the cutoff",
+    )
+
+
+def _cutoffs(panel: Panel, series: str | None, *, most: int) -> Cutoffs:
     """The newest cutoff of one series, or of many."""
     if series is None:
-        return panel.last_cutoffs[np.flatnonzero(panel.lengths > 0)].evenly(MAX_SERIES)
+        return panel.last_cutoffs[np.flatnonzero(panel.lengths > 0)].evenly(min(MAX_SERIES, most))
     if series not in panel.unique_ids:
         near = get_close_matches(series, panel.unique_ids, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" The first is {panel.unique_ids[0]!r}."
@@ -111,9 +169,10 @@ def _cutoffs(panel: Panel, series: str | None) -> Cutoffs:
 def reading(seen: Inspection) -> str:
     """What the arrays say, in a few lines."""
     model = seen.config.model
-    layers = f"{model.num_layers} layer{'s' if model.num_layers > 1 else ''} of {model.hidden_size} units"
+    layers = f"{_count(model.num_layers, 'layer')} of {_count(cast(int, model.hidden_size), 'unit')}"
     of = f"series {seen.above.title!r}" if seen.n_series == 1 else seen.above.title
-    lines = [f"{seen.cell}, {layers}; {of}, window of {_steps(seen.lookback)}"]
+    padded = f", {_steps(seen.n_padded)} of it before the series begins" if seen.n_padded else ""
+    lines = [f"{seen.cell}, {layers}; {of}, window of {_steps(seen.lookback)}{padded}"]
     for view in seen.views:
         name = (
             f"layer {view.layer + 1}{', backward' if view.backward else ''}: " if len(seen.views) > 1 else ""
@@ -130,38 +189,57 @@ def reading_json(seen: Inspection) -> dict[str, Any]:
         "n_series": seen.n_series,
         "lookback": seen.lookback,
         "season_length": seen.season_lengths,
+        "n_padded": seen.n_padded,
         "difference_from_forecasting_pass": seen.difference,
+        "influence_of_season_ago": {
+            str(season): _influence(seen, season) for season in seen.season_lengths if season > 1
+        },
         "layers": [_layer_json(seen, view) for view in seen.views],
     }
 
 
 def write(folder: Path, seen: Inspection) -> list[Path]:
-    """Writes ``gates.csv``, ``units.csv``, ``gradient.csv`` and the pictures, and returns their paths.
+    """Writes tables, pictures and the reading as a folder, in the place of an earlier inspection there.
+
+    Returns:
+        Paths of the files.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or holds what is not an inspection's.
         ResourceError: the disk is full.
     """
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    tables = {"gates": _gate_table(seen), "units": _unit_table(seen), "gradient": _gradient_table(seen)}
-    paths = []
-    for name, table in tables.items():
-        paths.append(folder / f"{name}.csv")
-        write_text(paths[-1], table.to_csv(index=False, float_format="%.6g"))
+    tables = {
+        "gates.csv": _gate_table(seen),
+        "units.csv": _unit_table(seen),
+        "gradient.csv": _gradient_table(seen),
+        "influence.csv": pd.DataFrame({"steps_back": range(seen.lookback), "influence": seen.influence}),
+    }
+    with replaced_folder(folder, ours=OURS) as new:
+        for name, table in tables.items():
+            write_text(new / name, table.to_csv(index=False, float_format="%.6g"))
+        names = [*tables, *_draw(new, seen), MARKER]
+        document = {**reading_json(seen), "files": names}
+        write_text(new / MARKER, json.dumps(document, indent=2) + "\n")
+    return [folder / name for name in names]
+
+
+def _draw(folder: Path, seen: Inspection) -> list[str]:
+    """The pictures; returns their names."""
+    names = []
     for view in seen.views:
-        name = f"layer{view.layer + 1}{'_backward' if view.backward else ''}"
-        paths += [folder / f"gates_{name}.png", folder / f"memory_line_{name}.png"]
-        plot_gates(paths[-2], seen.above, view)
-        plot_memory_line(paths[-1], seen.above, view)
+        name = f"layer{view.layer + 1}{'_backward' if view.backward else ''}.png"
+        names += [f"gates_{name}", f"memory_line_{name}"]
+        plot_gates(folder / names[-2], seen.above, view)
+        plot_memory_line(folder / names[-1], seen.above, view)
     with_memory = [view for view in seen.views if view.memory is not None]
     if with_memory:
-        paths.append(folder / "memory.png")
-        plot_memory(paths[-1], with_memory, lookback=seen.lookback)
-    paths.append(folder / "gradient.png")
+        names.append("memory.png")
+        plot_memory(folder / names[-1], with_memory, lookback=seen.lookback)
+    names.append("gradient.png")
     curves = {f"layer {v.layer + 1}": v.gradient for v in seen.views if v.gradient is not None}
-    plot_gradient(paths[-1], curves, season_lengths=[length for length in seen.season_lengths if length > 1])
-    return paths
+    seasons = [length for length in seen.season_lengths if length > 1]
+    plot_gradient(folder / names[-1], curves, season_lengths=seasons, influence=seen.influence)
+    return names
 
 
 def _sentences(seen: Inspection, view: LayerView) -> list[str]:
@@ -173,9 +251,9 @@ def _sentences(seen: Inspection, view: LayerView) -> list[str]:
         found.append(
             f"unit memory: median {_length(middle, seen.lookback)}, longest {_length(longest, seen.lookback)}"
         )
-        names = [name for name in GATE_WORDS if name in view.open]
+        names = [name for name in GATE_NAMES if name in view.open and _word(name) != "share"]
         for state, shares in (("open", view.open), ("closed", view.closed)):
-            gates = ", ".join(f"{_percent(shares[name])} of {GATE_WORDS[name]} gates" for name in names)
+            gates = ", ".join(f"{_percent(shares[name])} of {_word(name)} gates" for name in names)
             found += [f"saturated {state}: {gates}"] if gates else []
     if view.gradient is not None:
         found.append(_gradient_sentence(view.gradient.norms["state"], seen.lookback))
@@ -193,31 +271,50 @@ def _gradient_sentence(norms: torch.Tensor, lookback: int) -> str:
 
 
 def _season_sentences(seen: Inspection) -> list[str]:
-    """Whether the network itself reaches back a season, and what it has instead."""
-    top = [view.gradient for view in seen.views if view.gradient is not None][-1]
-    faded = steps_until_faded(top.norms["state"])
+    """Whether the net itself still knows the value of a season ago, and what shows it instead."""
     lags = cast(list[int], seen.config.model.lags)
     sentences = []
     for season in (length for length in seen.season_lengths if length > 1):
-        if season <= seen.lookback and (faded is None or season < faded):
-            sentences.append(f"your season is {season}: the net reaches it through its state")
-            continue
-        why = "the window is shorter" if season > seen.lookback else "the net does not reach it"
-        instead = (
-            "only the seasonal lag input shows it"
-            if season in lags
-            else "no lag input shows it: add it to model.lags"
+        influence = _influence(seen, season)
+        shown = [
+            name
+            for name, has in (("lag input", season in lags), ("calendar", season in seen.calendar_seasons))
+            if has
+        ]
+        instead = f"; the {' and the '.join(shown)} show{'s' * (len(shown) == 1)} it" if shown else ""
+        if influence is None:
+            text = f"the window of {_steps(seen.lookback)} is shorter, so the net does not reach it"
+        elif influence < FADED:
+            text = f"the net does not reach it ({100 * influence:.2g} % of the strongest influence is left)"
+        else:
+            text = f"the net reaches it ({100 * influence:.2g} % of the strongest influence is left)"
+        missing = (
+            "" if shown or (influence or 0) >= FADED else "; nothing else shows it: add it to model.lags"
         )
-        sentences.append(f"your season is {season}: {why}, {instead}")
+        sentences.append(f"your season is {season}: {text}{instead}{missing}")
     return sentences
 
 
+def _influence(seen: Inspection, season: int) -> float | None:
+    """Of the value one season before the step to forecast; None where the window does not hold it."""
+    return float(seen.influence[season - 1]) if season <= seen.lookback else None
+
+
 def _length(steps: float, lookback: int) -> str:
-    return f"≥ {lookback} steps (the window)" if steps > lookback else _steps(round(steps))
+    return f"≥ {_steps(lookback)} (the window)" if steps > lookback else _steps(round(steps))
 
 
 def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"
+    return _count(count, "step")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def _word(name: str) -> str:
+    """``forget`` for the forget gate f."""
+    return GATE_NAMES[name].split()[0]
 
 
 def _percent(share: torch.Tensor) -> str:

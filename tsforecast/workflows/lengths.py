@@ -80,21 +80,21 @@ def short_series(panel: Panel, config: Config) -> list[ShortSeries]:
     return found
 
 
-def _needed(config: Config) -> int:
-    """Rows a series must have to be learned from: two short seasons, and a step to forecast."""
-    features = features_of(config)
-    return least_history(features.lookback, [features.season_length]) + 1
+def _needed(panel: Panel, config: Config) -> int:
+    """Rows a series must have to be learned from: two short seasons, the difference, and a step to forecast."""
+    features = features_of(config, panel)
+    return (config.difference or 0) + least_history(features.lookback, [features.season_length]) + 1
 
 
 def _untrained(panel: Panel, config: Config) -> tuple[BoolArray, int, str, str]:
-    needed = _needed(config)
+    needed = _needed(panel, config)
     words = f"too few to learn from, so it is {CONSEQUENCES[config.data.on_bad_series]}"
     return panel.lengths < needed, needed, words, "give longer series, or lower season_length"
 
 
 def _padded(panel: Panel, config: Config) -> tuple[BoolArray, int, str, str]:
-    whole = features_of(config).history + 1
-    is_short = (panel.lengths < whole) & (panel.lengths >= _needed(config))
+    whole = (config.difference or 0) + features_of(config, panel).history + 1
+    is_short = (panel.lengths < whole) & (panel.lengths >= _needed(panel, config))
     return (
         is_short,
         whole,

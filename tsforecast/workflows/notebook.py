@@ -41,6 +41,7 @@ class Run:
         horizon: int | None = None,
         as_of: str | None = None,
         quantile_levels: Sequence[float] | None = None,
+        future: pd.DataFrame | str | Path | None = None,
     ) -> pd.DataFrame:
         """The forecast table ``tsforecast predict`` writes: ``unique_id, ds, cutoff, lead_time, y_hat, q…``.
 
@@ -49,9 +50,10 @@ class Run:
             horizon: steps to forecast; None takes the trained horizon.
             as_of: forget everything after this timestamp.
             quantile_levels: None takes those of the config.
+            future: values of the future covariates over the horizon.
         """
         frame, _ = predicting.predict(
-            self._loaded, data, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels
+            self._loaded, data, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels, future=future
         )
         return frame
 

@@ -15,14 +15,16 @@ import pandas as pd
 from tsforecast.config.schema import Config, DataConfig
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.features.auto import least_history
+from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
 from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, tail_from_storage
-from tsforecast.runs import open_run
+from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
-from tsforecast.series.assemble import freq_of_table
+from tsforecast.series.assemble import freq_of_table, numbered, times_of
 from tsforecast.series.isolate import Failure, Isolated, isolated_panel
 from tsforecast.series.panel import Panel
-from tsforecast.series.read import read_table
+from tsforecast.series.read import name_of, read_future, read_table
+from tsforecast.series.sources import is_read
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
 from tsforecast.workflows.fallback import failures_csv, tell_failures, with_fallbacks
@@ -120,9 +122,12 @@ def predict(
     horizon: int | None = None,
     as_of: str | None = None,
     quantile_levels: Sequence[float] | None = None,
+    future: str | Path | pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Panel]:
     """As :func:`predict_all`, without what failed: the forecast table and the panel it starts from."""
-    made = predict_all(run, source, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels)
+    made = predict_all(
+        run, source, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels, future=future
+    )
     return made.frame, made.panel
 
 
@@ -133,18 +138,21 @@ def predict_all(
     horizon: int | None = None,
     as_of: str | None = None,
     quantile_levels: Sequence[float] | None = None,
+    future: str | Path | pd.DataFrame | None = None,
 ) -> Prediction:
     """Forecasts from the end of each series, and the series that could not be forecast.
 
     Args:
         run: the loaded run.
-        source: new data, with the columns the run was trained with; None starts from the rows the run keeps.
+        source: new data, whatever ``data.path`` may be, with the columns the run was trained with; None starts
+            from the rows the run keeps.
         horizon: steps to forecast; None takes the trained horizon. It may be longer.
         as_of: forget everything after this timestamp.
         quantile_levels: None takes those of the config.
+        future: values of the future covariates over the horizon, without a target.
 
     Raises:
-        ConfigError: ``as_of`` is not a timestamp.
+        ConfigError: ``as_of`` is not a timestamp, or there are no future covariates to give.
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency than the run.
     """
@@ -154,7 +162,10 @@ def predict_all(
         panel = _known_at(panel, as_of, kept=source is None)
         fallbacks = tuple(filter(None, (_begun(one, as_of) for one in fallbacks)))
     tell_failures(read.failures)
+    if future is not None:
+        panel = _with_future(run, panel, future)
     _warn_of_short_series(run, panel)
+    _warn_of_unknown_words(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
     steps = run.config.horizon if horizon is None else horizon
     if not 1 <= steps <= MAX_HORIZON:
@@ -181,6 +192,34 @@ def _begun(panel: Panel, as_of: str) -> Panel | None:
     known = panel.until(_position_of(panel.axis, as_of))
     filled = np.flatnonzero(known.lengths > 0)
     return known.select(filled) if len(filled) else None
+
+
+def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame) -> Panel:
+    """The panel with the future covariates of a file; rows of other series and times are not used."""
+    where = name_of(str(source)) if isinstance(source, (str, Path)) else "future data"
+    if not panel.future_names:
+        raise ConfigError(
+            f"--future: the run has no future covariates (data.covariates.future), so {where} is of no use."
+        )
+    table = read_future(run.config.data, source)
+    words = {name: table[name].dropna() for name in panel.future_names if name in panel.categories}
+    panel = panel.with_words(words)
+    values = np.column_stack(
+        [numbered(table[name], panel.categories.get(name)) for name in panel.future_names]
+    )
+    position = panel.axis.positions(times_of(table))
+    if "unique_id" not in table:  # the values hold for every series
+        series = np.repeat(np.arange(panel.n_series), len(table))
+        return panel.with_future(
+            np.tile(position, panel.n_series), series, np.tile(values, (panel.n_series, 1))
+        )
+    series = pd.Index(panel.unique_ids).get_indexer(pd.Index(table["unique_id"]))
+    used = series >= 0
+    if not used.any():
+        raise DataError(
+            f"{where}: none of its series is one of those to forecast; check the column of names."
+        )
+    return panel.with_future(position[used], series[used], values[used])
 
 
 def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
@@ -211,7 +250,7 @@ def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
 
 
 def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
-    history = run.model.features.history
+    history = run.model.features.history + run.model.transform.difference
     short = [name for name, length in zip(panel.unique_ids, panel.lengths, strict=True) if length < history]
     if short:
         log.warning(
@@ -220,6 +259,17 @@ def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
             history,
             _listed(short),
         )
+
+
+def _warn_of_unknown_words(run: LoadedRun, panel: Panel) -> None:
+    for column, learned in run.model.features.categories.items():
+        if unknown := sorted(set(panel.categories.get(column, ())) - set(learned)):
+            log.warning(
+                "column %r: %d words that training did not see, taken for one unknown word: %s",
+                column,
+                len(unknown),
+                _listed(unknown),
+            )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -256,7 +306,7 @@ def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
 
 
 def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
-    where = str(source) if isinstance(source, (str, Path)) else "data"
+    where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
     table = read_table(run.config.data, source=source)
     freq = run.tail.axis.freq
     try:
@@ -264,6 +314,7 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
+    check_values(read.panel, table, run.config, where=where)
     panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
     fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
     for name, count in read.repairs.items():
@@ -283,7 +334,7 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
 def _short_apart(run: LoadedRun, read: Isolated) -> Isolated:
     """Without series that are shorter than what the network was trained on, where the config says so."""
     features = run.model.features
-    least = least_history(features.lookback, [features.season_length])
+    least = run.model.transform.difference + least_history(features.lookback, [features.season_length])
     short = {
         name: f"{count} rows are too few to forecast from"
         for name, count in zip(read.panel.unique_ids, read.panel.lengths.tolist(), strict=True)
@@ -344,26 +395,20 @@ def _checked(levels: Sequence[float]) -> list[float]:
     return sorted(levels)
 
 
-def check_out(run: Path, data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
+def check_out(data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
     """Refuses before any work what would damage the run or the input.
 
     Raises:
-        ConfigError: an output lies in the run folder (but for ``derived/``), is the input itself, or is of a kind
+        ConfigError: an output lies in a run folder (but for ``derived/``), is the input itself, or is of a kind
             that is not written.
     """
-    folder = run.resolve()
     for option, path in (("--out", out), ("--plot", plots)):
-        if path is None or not path.resolve().is_relative_to(folder):
-            continue
-        if not path.resolve().is_relative_to(folder / "derived"):
-            raise ConfigError(
-                f"{option}: {str(path)!r} lies in the run folder, whose files are sealed; "
-                f"write elsewhere, or below {str(run / 'derived')!r}."
-            )
+        if path is not None:
+            refuse_inside_run(option, path)
     if out is None:
         return
-    if data is not None and str(data) != "-" and out.resolve() == Path(data).resolve():
-        raise ConfigError(f"--out: {str(out)!r} is the file the data is read from; name another.")
+    if data is not None and is_read(str(data), out):
+        raise ConfigError(f"--out: {str(out)!r} is a file the data is read from; name another.")
     if out.suffix not in WRITTEN:
         raise ConfigError(
             f"--out: {str(out)!r} would be {out.suffix!r}; a forecast is written as .csv or .parquet."

@@ -20,14 +20,15 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import resolve
-from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame
+from tsforecast.features.transforms import check_values
+from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel
 from tsforecast.series.panel import Cutoffs, Panel, data_hash
-from tsforecast.series.read import read_table
+from tsforecast.series.read import name_of, read_table
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
@@ -95,7 +96,7 @@ class Trained:
         """What ``metrics.json`` holds."""
         return {
             "model": model_name(self.config),
-            "y_hat": "mean" if self.model.network.cell.reservoir else "median",
+            "y_hat": _kind_of_point(self.model),
             "validation_mase": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
@@ -143,7 +144,7 @@ def train(
     log.info("%s", _data_summary(config, panel, repairs))
     _warn_of_short_split(config)
     for warning in short_series(panel, config):
-        log.warning("%s: %s", config.data.path if source is None else "data frame", warning.text)
+        log.warning("%s: %s", name_of(config.data.path) if source is None else "data frame", warning.text)
     tell_failures(read.failures)
 
     if not resume and checkpoint.exists():
@@ -167,15 +168,14 @@ def train(
     except StoppedError as stop:
         raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
 
-    levels = config.forecast.quantile_levels
     # As stored, so that the run forecasts them alike later.
     fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
     frame = with_fallbacks(
-        forecast_frame(model, panel, panel.last_cutoffs, config.horizon, quantile_levels=levels),
+        _last_forecast(model, panel, config),
         fallbacks,
         horizon=config.horizon,
         season_length=model.features.season_length,
-        quantile_levels=levels,
+        quantile_levels=config.forecast.quantile_levels,
         non_negative=model.non_negative,
     )
     trained = Trained(
@@ -214,8 +214,9 @@ def read_data(config: Config, source: pd.DataFrame | None = None) -> Isolated:
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
     table = read_table(config.data, source=source)
-    where = config.data.path if source is None else "data frame"
+    where = name_of(config.data.path) if source is None else "data frame"
     read = isolated_panel(table, config.data, where=where)
+    check_values(read.panel, table, config, where=where)
     refuse_long_horizon(config, read.panel, where)
     return read
 
@@ -354,6 +355,22 @@ class Test:
     forecast: pd.DataFrame
 
 
+def _last_forecast(model: FittedModel, panel: Panel, config: Config) -> pd.DataFrame:
+    """The forecast from the end of each series, as far ahead as the future covariates are known."""
+    cutoffs = panel.last_cutoffs
+    steps = min(config.horizon, int(known_ahead(panel, cutoffs).min()))
+    if steps < config.horizon:
+        log.warning(
+            "the future covariates are known %d of %d steps ahead of the last rows: %s",
+            steps,
+            config.horizon,
+            "no forecast is written; give them to `tsforecast predict --future FILE`"
+            if steps == 0
+            else "the forecast written ends there",
+        )
+    return forecast_frame(model, panel, cutoffs, steps, quantile_levels=config.forecast.quantile_levels)
+
+
 def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     """Scores of the model and the baselines, all from the same cutoffs; None where no row was held back."""
     test = cast(int, config.split.test)
@@ -376,12 +393,12 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
     """The files of the run folder; the manifest comes after them."""
     config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
-    history = trained.model.features.history + config.horizon
-    values, arrays = to_storage(trained.model, panel.tail(history), trained.fallbacks)
+    kept = trained.model.features.history + trained.model.transform.difference + config.horizon
+    values, arrays = to_storage(trained.model, panel.tail(kept), trained.fallbacks)
     values |= {
         "tsforecast": __version__,
         "cell": model_name(config),
-        "y_hat": "mean" if trained.model.network.cell.reservoir else "median",
+        "y_hat": _kind_of_point(trained.model),
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
@@ -403,11 +420,17 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     folder.mkdir()
     panel, target = trained.panel, trained.config.data.target
     y_label = target if isinstance(target, str) else ""
-    draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
+    if trained.forecast["unique_id"].isin(panel.unique_ids).any():
+        draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
     plot_training_curve(folder / "training.png", history=trained.fit.history, best_step=trained.fit.best_step)
     if test:
         draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
         plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=test.scores.by_lead_time)
+
+
+def _kind_of_point(model: FittedModel) -> str:
+    """What ``y_hat`` is: a reservoir is fitted to squared errors, and its mean on a curve is a median off it."""
+    return "mean" if model.network.cell.reservoir and model.transform.name == "none" else "median"
 
 
 def _training_range(panel: Panel) -> list[str]:
