@@ -38,7 +38,11 @@ def test_columns_are_renamed_and_typed(tmp_path: Path) -> None:
     table = read(
         tmp_path, "shop,sales,day\na,1.5,2024-01-01\nb,2,2024-01-02\n", id="shop", time="day", target="sales"
     )
-    assert table.dtypes.astype(str).to_dict() == {"unique_id": "category", "ds": "datetime64[us]", "y": "float64"}
+    assert table.dtypes.astype(str).to_dict() == {
+        "unique_id": "category",
+        "ds": "datetime64[us]",
+        "y": "float64",
+    }
     assert table["unique_id"].tolist() == ["a", "b"]
     assert table["ds"].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")]
     assert table["y"].tolist() == [1.5, 2.0]

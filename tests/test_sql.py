@@ -71,7 +71,11 @@ def config(path: Path | str, query: str = ALL, **settings: Any) -> DataConfig:
 def test_the_rows_of_a_query_are_a_table(sqlite: Path) -> None:
     table = read_table(config(sqlite))
 
-    assert table.dtypes.astype(str).to_dict() == {"unique_id": "category", "ds": "datetime64[us]", "y": "float64"}
+    assert table.dtypes.astype(str).to_dict() == {
+        "unique_id": "category",
+        "ds": "datetime64[us]",
+        "y": "float64",
+    }
     assert table["unique_id"].tolist() == ["001", "1", "001", "1"]
     assert table["ds"].dt.day.tolist() == [1, 1, 2, 2]
     assert np.array_equal(table["y"], [np.nan, 2, 3.5, 4], equal_nan=True)
@@ -218,7 +222,11 @@ def test_the_password_may_come_from_the_environment(server: Server, monkeypatch:
     monkeypatch.setenv("DB_PASSWORD", server.password)
     table = read_table(config(server.url("${DB_PASSWORD}")))
 
-    assert table.dtypes.astype(str).to_dict() == {"unique_id": "category", "ds": "datetime64[us]", "y": "float64"}
+    assert table.dtypes.astype(str).to_dict() == {
+        "unique_id": "category",
+        "ds": "datetime64[us]",
+        "y": "float64",
+    }
     assert table["unique_id"].tolist() == ["001", "1", "001", "1"]
     assert np.array_equal(table["y"], [np.nan, 2, 3.5, 4], equal_nan=True)
 
