@@ -73,6 +73,7 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED_TEST)
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/read_speed.py
 	$(BIN)/python benchmarks/train_speed.py
 	$(BIN)/python benchmarks/adding_problem.py --out build/adding_problem.png
 
