@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tsforecast.config.load import config_from_mapping
+from tsforecast.config.schema import Config
 from tsforecast.series.panel import Panel
 from tsforecast.series.timeaxis import INTEGER, TimeAxis
 
-__all__ = ["panel_of", "seasonal_frame", "seasonal_series"]
+__all__ = ["config", "panel_of", "seasonal_frame", "seasonal_series"]
 
 
 def seasonal_series(
@@ -56,3 +58,14 @@ def seasonal_frame(
         for k in range(n_series)
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def config(**changes: object) -> Config:
+    """Settings of a small training on a frame such as :func:`seasonal_frame`, with some of them changed."""
+    settings: dict[str, object] = {
+        "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
+        "horizon": 6,
+        "model": {"hidden_size": 8},
+        "training": {"max_steps": 12, "batch_size": 16},
+    }
+    return config_from_mapping(settings | changes)

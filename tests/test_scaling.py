@@ -9,9 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
-from synthetic import panel_of, seasonal_frame, seasonal_series
+from synthetic import config, panel_of, seasonal_frame, seasonal_series
 
-from tsforecast.config.load import config_from_mapping
 from tsforecast.config.schema import Config
 from tsforecast.features.scaling import SCALINGS, UNCENTERED, fit_scales, lost_in_float32, window_scale
 from tsforecast.workflows.predict import load_run, predict
@@ -237,16 +236,6 @@ def test_an_outlier_leaves_the_scales_of_the_other_series_alone_to_the_bit(name:
 
 
 # --- training and forecasting
-
-
-def config(**changes: object) -> Config:
-    settings: dict[str, object] = {
-        "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
-        "horizon": 6,
-        "model": {"hidden_size": 8},
-        "training": {"max_steps": 12, "batch_size": 16},
-    }
-    return config_from_mapping(settings | changes)
 
 
 FRAME = seasonal_frame(n_series=3, length=72)

@@ -5,26 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from synthetic import seasonal_frame
+from synthetic import config, seasonal_frame
 
 import tsforecast
-from tsforecast.config.load import config_from_mapping
-from tsforecast.config.schema import CELL_NAMES, Config
+from tsforecast.config.schema import CELL_NAMES
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows.predict import load_run, predict
 from tsforecast.workflows.train import check_skill, report, train
-
-
-def config(**changes: object) -> Config:
-    settings: dict[str, object] = {
-        "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
-        "horizon": 6,
-        "model": {"hidden_size": 8},
-        "training": {"max_steps": 12, "batch_size": 16},
-    }
-    return config_from_mapping(settings | changes)
-
 
 FRAME = seasonal_frame(n_series=3, length=72)
 

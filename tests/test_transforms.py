@@ -14,11 +14,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import PowerTransformer
-from synthetic import panel_of, seasonal_frame, seasonal_series
+from synthetic import config, panel_of, seasonal_frame, seasonal_series
 
 import tsforecast
-from tsforecast.config.load import config_from_mapping
-from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError, DataError, StoppedError
 from tsforecast.features.transforms import CURVES, Transform, fit_transform
 from tsforecast.forecasting.stored import to_storage
@@ -31,16 +29,6 @@ from tsforecast.workflows.train import Trained, read_panel, train
 FRAME = seasonal_frame(n_series=3, length=72)
 AIR_PASSENGERS = Path(__file__).parents[1] / "data" / "air_passengers.csv"
 POSITIVE = ("boxcox", "log")
-
-
-def config(**changes: object) -> Config:
-    settings: dict[str, object] = {
-        "data": {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"},
-        "horizon": 6,
-        "model": {"hidden_size": 8},
-        "training": {"max_steps": 12, "batch_size": 16},
-    }
-    return config_from_mapping(settings | changes)
 
 
 def fitted(panel: Panel, name: str, difference: int | None = None) -> Transform:
@@ -262,7 +250,8 @@ def test_all_values_of_the_kind_are_counted() -> None:
 
 def test_log1p_takes_zero() -> None:
     frame = FRAME.assign(y=FRAME["y"].where(FRAME.index % 24 > 0, 0.0))
-    read_panel(config(transform="log1p"), frame)
+    panel, _ = read_panel(config(transform="log1p"), frame)
+    assert (panel.y == 0).sum() == 9
 
 
 def test_new_data_that_the_transform_does_not_take_is_refused(tmp_path: Path) -> None:

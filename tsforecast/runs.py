@@ -39,6 +39,7 @@ from tsforecast.storage.atomic import (
     install_folder,
     open_folder,
     output_errors,
+    refuse_unwritable,
     staging_folder,
 )
 
@@ -131,11 +132,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         clear_leftovers(target)
         if target.exists():
             _check_replaceable(path, overwrite=overwrite)
-        ground = next(parent for parent in target.parents if parent.exists())
-        if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
-            raise ConfigError(
-                f"{path}: nothing can be written in {str(ground)!r}; choose another run folder."
-            )
+    refuse_unwritable(target, name=path)
 
 
 def refuse_inside_run(option: str, path: Path) -> None:

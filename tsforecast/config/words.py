@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from reprlib import Repr
@@ -11,10 +11,21 @@ from typing import Any
 from tsforecast.config.location import without_secrets
 from tsforecast.config.schema import CONFIG_KEYS, Config, config_json_schema, section_of
 
-__all__ = ["allowed", "choices", "names_beside", "nearest_key", "nearest_word", "shape_of", "shown"]
+__all__ = [
+    "allowed",
+    "choices",
+    "listed",
+    "names_beside",
+    "nearest_key",
+    "nearest_word",
+    "printable",
+    "shape_of",
+    "shown",
+]
 
 Shape = dict[str, Any]  # the JSON Schema of one key
 
+LISTED = 5  # names that a message lists
 MAX_WORD = 100  # a longer word is no misspelling, and comparing it takes long
 
 _JSON_WORDS = {None: "null", True: "true", False: "false"}
@@ -30,6 +41,19 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         value = without_secrets(value)  # before it is clipped, when it can no longer be told what it was
     return _REPR.repr(value)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names as they appear in a message, and a mark where there are more."""
+    return ", ".join(map(repr, names[:LISTED])) + (", …" if len(names) > LISTED else "")
+
+
+def printable(text: str, *, longest: int) -> str:
+    """Text without line breaks and other controls, which break tables and SVG does not allow, and not too long."""
+    clean = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
 def shape_of(key: str) -> Shape:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsforecast.config.words import printable
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.metrics import METRICS, Metric, SeasonalScale, seasonal_scale
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
@@ -243,7 +244,7 @@ def _worst_lines(scores: Scores, model_name: str) -> str:
     title = METRICS[by].title
     beside = {f"{title} of {REFERENCE}": _metric_columns(reference)[title]}
     return f"{model_name}: the {len(worst)} worst of {scores.n_series} series, by {title}\n" + aligned(
-        [_printable(str(name)) for name in worst.index], _metric_columns(worst) | beside
+        [printable(str(name), longest=LONGEST_NAME) for name in worst.index], _metric_columns(worst) | beside
     )
 
 
@@ -294,14 +295,6 @@ def _decimals(values: pd.Series[float]) -> int:
     """Decimals that show four digits of the smallest value."""
     smallest = values[values > 0].min()
     return 0 if math.isnan(smallest) else min(max(3 - math.floor(math.log10(smallest)), 0), 12)
-
-
-def _printable(name: str) -> str:
-    """A name that keeps to its column: no line breaks or other controls, and not too long."""
-    shown = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name
-    )
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
 
 
 def aligned(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:

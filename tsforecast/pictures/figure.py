@@ -36,7 +36,6 @@ __all__ = [
     "axis_times",
     "drawing",
     "legend_below",
-    "printable",
     "set_time_axis",
     "whole_numbers",
 ]
@@ -45,8 +44,6 @@ INK = "#33383f"
 MUTED = "#7a828c"
 BLUE = "#1f6fb5"
 BANDS = ("#d9e7f4", "#b9d4ec", "#94bde0")  # from the outermost quantiles inwards
-# Of baselines; told apart without colour by their dashes.
-OTHER_LINES = [("#d9822b", (0, (5, 2))), ("#5a9a6f", (0, (1, 1.5))), ("#a15c9b", (0, (6, 2, 1, 2)))]
 # Of up to nine equals; colours told apart by most eyes, with dashes as well.
 MANY_LINES = [
     ("#1f6fb5", "-"),
@@ -59,6 +56,7 @@ MANY_LINES = [
     ("#8a6d1f", "-"),
     ("#d46a9f", (0, (1, 1))),
 ]
+OTHER_LINES = MANY_LINES[1:4]  # of baselines, beside the blue of the model
 # Labels of ticks that are years, months, days, hours, minutes and seconds apart.
 DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"]
 
@@ -147,11 +145,3 @@ def axis_times(ds: TimeIndex | pd.Index) -> npt.NDArray[Any]:
 def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5)
-
-
-def printable(text: str, *, longest: int) -> str:
-    """Text without line breaks and other controls, which SVG does not allow, and not too long."""
-    shown = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from tsforecast.config.words import printable
 from tsforecast.pictures.figure import (
     BLUE,
     INK,
@@ -23,7 +24,6 @@ from tsforecast.pictures.figure import (
     axis_times,
     drawing,
     legend_below,
-    printable,
     set_time_axis,
     whole_numbers,
 )
@@ -96,13 +96,9 @@ def plot_memory_line(path: Path, above: SeriesAbove, view: LayerView) -> None:
     if view.erased is not None and view.written is not None:
         rows.append(("erased", _arranged(view.erased, view), False))
         rows.append(("written", _arranged(view.written, view), False))
-    with drawing(path, width=10, height=3.8 + 1.5 * len(rows)) as figure:
-        axes = figure.subplots(len(rows) + 2, 1, sharex=True, height_ratios=[1, 1.3, *[1.2] * len(rows)])
-        _draw_series(axes[0], above, heading="memory line")
-        _draw_lines(axes[1], above, view, name)
-        for axis, (title, values, _) in zip(axes[2:], rows, strict=True):
-            _draw_map(figure, axis, above, title, values, is_gate=False)
-        axes[-1].set_xlabel(above.x_label)
+    _plot_maps(
+        path, above, rows, heading="memory line", lines=lambda axes: _draw_lines(axes, above, view, name)
+    )
 
 
 def plot_memory(path: Path, views: Sequence[LayerView], *, lookback: int) -> None:
@@ -182,12 +178,22 @@ def plot_gradient(
 
 
 def _plot_maps(
-    path: Path, above: SeriesAbove, rows: Sequence[tuple[str, FloatArray, bool]], *, heading: str
+    path: Path,
+    above: SeriesAbove,
+    rows: Sequence[tuple[str, FloatArray, bool]],
+    *,
+    heading: str,
+    lines: Callable[[Axes], None] | None = None,
 ) -> None:
-    with drawing(path, width=10, height=2.3 + 1.5 * len(rows)) as figure:
-        axes = figure.subplots(len(rows) + 1, 1, sharex=True, height_ratios=[1, *[1.2] * len(rows)])
+    """Heat maps under the series, with a panel of lines between where there is something to draw on it."""
+    between = [1.3] if lines else []
+    with drawing(path, width=10, height=2.3 + 1.5 * (len(between) + len(rows))) as figure:
+        ratios = [1, *between, *[1.2] * len(rows)]
+        axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
         _draw_series(axes[0], above, heading=heading)
-        for axis, (title, values, is_gate) in zip(axes[1:], rows, strict=True):
+        if lines:
+            lines(axes[1])
+        for axis, (title, values, is_gate) in zip(axes[1 + len(between) :], rows, strict=True):
             _draw_map(figure, axis, above, title, values, is_gate=is_gate)
         axes[-1].set_xlabel(above.x_label)
 

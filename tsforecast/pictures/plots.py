@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tsforecast.config.words import printable
 from tsforecast.evaluation.metrics import METRICS
 from tsforecast.pictures.figure import (
     BANDS,
@@ -23,7 +24,6 @@ from tsforecast.pictures.figure import (
     axis_times,
     drawing,
     legend_below,
-    printable,
     set_time_axis,
     whole_numbers,
 )

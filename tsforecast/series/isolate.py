@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tsforecast.series.read import name_of
 
 Built = TypeVar("Built")
 
-__all__ = ["FALLBACK", "Failure", "Isolated", "isolated_panel"]
+__all__ = ["FALLBACK", "Failure", "Isolated", "isolated_panel", "not_forecast"]
 
 FALLBACK = "seasonal_naive"
 # What the fallback is given: nothing is made up, and no value is lost that can be told.
@@ -41,6 +41,11 @@ class Failure:
     forecast: str = ""
 
 
+def not_forecast(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """The series that nothing forecasts."""
+    return tuple(failure for failure in failures if not failure.forecast)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Isolated:
     """The good series, and what becomes of the others.
@@ -60,7 +65,7 @@ class Isolated:
     @property
     def lost(self) -> tuple[Failure, ...]:
         """The series that nothing forecasts."""
-        return tuple(failure for failure in self.failures if not failure.forecast)
+        return not_forecast(self.failures)
 
     def without(self, reasons: Mapping[str, str], *, code: str, policy: str) -> Isolated:
         """With some more series set apart, unless none would be left.
@@ -132,7 +137,8 @@ def _apart(
                 for name, reason in part.series.items()
             }
             left = table[~table["unique_id"].isin(list(bad))]
-            if data.on_bad_series == "fail" or not bad or left.empty:
+            is_unknown = len(left) == len(table)  # the error is about none of these series
+            if data.on_bad_series == "fail" or is_unknown or left.empty:
                 raise
             failures |= bad
             table = left

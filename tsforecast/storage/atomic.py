@@ -35,6 +35,7 @@ __all__ = [
     "open_folder",
     "output_errors",
     "refuse_strangers",
+    "refuse_unwritable",
     "replaced_folder",
     "replacing",
     "staging_folder",
@@ -142,15 +143,30 @@ def refuse_strangers(target: Path, *, ours: Sequence[str]) -> None:
         if target.exists() and not target.is_dir():
             raise ConfigError(f"{target}: is a file, expected a folder or a free name; choose another.")
         names = sorted(path.name for path in target.iterdir()) if target.exists() else []
-        ground = next(parent for parent in target.absolute().parents if parent.exists())
-        if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
-            raise ConfigError(f"{target}: nothing can be written in {str(ground)!r}; choose another folder.")
+    refuse_unwritable(target, name=target)
     for name in names:
         if not any(fnmatch(name, pattern) for pattern in ours):
             raise ConfigError(
                 f"{target}: holds {name!r}, which this command did not write and does not delete; "
                 "move it away, or choose another folder."
             )
+
+
+def refuse_unwritable(target: Path, *, name: Path) -> None:
+    """Refuses a folder to be made where nothing can be: the nearest folder above it that is there decides.
+
+    Args:
+        target: the folder to be made.
+        name: what the user calls it.
+
+    Raises:
+        ConfigError: names both.
+    """
+    with output_errors(name):
+        ground = next(parent for parent in target.absolute().parents if parent.exists())
+        writable = ground.is_dir() and os.access(ground, os.W_OK | os.X_OK)
+    if not writable:
+        raise ConfigError(f"{name}: nothing can be written in {str(ground)!r}; choose another folder.")
 
 
 def install_folder(temporary: Path, target: Path, *, replace: bool) -> None:

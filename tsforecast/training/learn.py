@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tsforecast.config.schema import Config, ModelConfig
+from tsforecast.config.words import listed
 from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
@@ -206,7 +207,7 @@ def _warn_of_lost_changes(seen: Panel, features: Features) -> None:
         "set scaling: auto: %s",
         features.scaling,
         len(lost),
-        ", ".join(map(repr, lost[:5])) + (", …" if len(lost) > 5 else ""),
+        listed(lost),
     )
 
 
@@ -309,12 +310,13 @@ def features_of(config: Config, known: Panel) -> Features:
 
 def _words_in(known: Panel) -> dict[str, tuple[str, ...]]:
     """The words of each categorical covariate that stand in the rows of a panel, sorted."""
-    rows = known.select(np.flatnonzero(known.lengths > 0))
+    if not known.categories:
+        return {}
     found: dict[str, tuple[str, ...]] = {}
     kinds = (
-        (rows.static_names, rows.static),
-        (rows.past_names, rows.past),
-        (rows.future_names, rows.future[rows.future_rows] if rows.future_names else rows.future),
+        (known.static_names, known.static[known.lengths > 0] if known.static_names else known.static),
+        (known.past_names, known.past),
+        (known.future_names, known.future[known.future_rows] if known.future_names else known.future),
     )
     for names, values in kinds:
         for k, name in enumerate(names):

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tsforecast.config.schema import Config
+from tsforecast.config.words import printable
 from tsforecast.errors import DataError
 from tsforecast.features.auto import resolve
 from tsforecast.features.transforms import check_values
-from tsforecast.pictures.figure import printable
 from tsforecast.series.assemble import Aside, panel_from_rows, rows_of_table
 from tsforecast.series.check import Finding, Rows, Severity, find_by_series
 from tsforecast.series.faults import IN_A_CELL, readable_part

@@ -19,8 +19,7 @@ import torch
 from tsforecast.config.schema import CELL_NAMES, CELLS_WITH, Config, ModelConfig
 from tsforecast.config.words import nearest_word
 from tsforecast.errors import ConfigError, DataError, StoppedError
-from tsforecast.evaluation.baselines import BASELINES
-from tsforecast.evaluation.scores import Scores, aligned, rolling_cutoffs, score
+from tsforecast.evaluation.scores import Scores, aligned
 from tsforecast.features.auto import resolve
 from tsforecast.forecasting.forecast import FittedModel, forecast_windows
 from tsforecast.pictures.comparison import Outcome, plot_error_by_time
@@ -33,7 +32,7 @@ from tsforecast.series.panel import Panel
 from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn
-from tsforecast.workflows.train import read_panel, score_test
+from tsforecast.workflows.train import read_panel, score_test, score_with_baselines, test_cutoffs
 
 __all__ = [
     "Comparison",
@@ -328,14 +327,10 @@ def _baseline_scores(panel: Panel, config: Config) -> Scores:
     Raises:
         DataError: nothing is held back for a test.
     """
-    test = cast(int, config.split.test)
-    horizon = min(config.horizon, test)
-    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=test) if test else None
-    if cutoffs is None or not len(cutoffs):
+    cutoffs = test_cutoffs(panel, config)
+    if not len(cutoffs):
         raise DataError("split.test: nothing is held back for a test, so cells cannot be compared; raise it.")
-    season = cast(list[int], config.season_length)[0]
-    forecasts = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
-    return score(panel, cutoffs, forecasts, season_length=season)
+    return score_with_baselines(panel, cutoffs, config, {})
 
 
 def _within(config: Config, name: str, seconds: float, cost: tuple[float, float]) -> Config:

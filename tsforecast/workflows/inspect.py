@@ -37,6 +37,7 @@ from tsforecast.recurrent.rollout import teacher_forced_inputs
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel
 from tsforecast.storage.atomic import replaced_folder, write_text
 from tsforecast.workflows.predict import LoadedRun
+from tsforecast.workflows.train import model_name
 
 __all__ = ["Inspection", "inspect", "reading", "reading_json", "write"]
 
@@ -112,7 +113,7 @@ def inspect(run: LoadedRun, *, series: str | None = None) -> Inspection:
     above = (_one_above if len(cutoffs) == 1 else _average_above)(run, cutoffs, batch)
     return Inspection(
         config=config,
-        cell=("bi" if model.network.bidirectional else "") + config.model.cell,
+        cell=model_name(config),
         above=above,
         n_series=len(cutoffs),
         views=views,

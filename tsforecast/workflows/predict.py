@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsforecast.config.schema import Config, DataConfig
+from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.features.auto import least_history
 from tsforecast.features.transforms import check_values
@@ -21,7 +22,7 @@ from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, 
 from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
-from tsforecast.series.isolate import Failure, Isolated, isolated_panel
+from tsforecast.series.isolate import Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import name_of, read_future, read_table
 from tsforecast.series.sources import is_read
@@ -88,7 +89,7 @@ class Prediction:
     @property
     def lost(self) -> tuple[Failure, ...]:
         """The series that nothing forecast."""
-        return tuple(failure for failure in self.failures if not failure.forecast)
+        return not_forecast(self.failures)
 
 
 def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
@@ -245,7 +246,7 @@ def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
         )
     if len(filled) < panel.n_series:
         lost = [name for name, length in zip(panel.unique_ids, known.lengths, strict=True) if length == 0]
-        log.warning("%d series have no row up to %s and are left out: %s", len(lost), as_of, _listed(lost))
+        log.warning("%d series have no row up to %s and are left out: %s", len(lost), as_of, listed(lost))
     return known.select(filled)
 
 
@@ -257,7 +258,7 @@ def _warn_of_short_series(run: LoadedRun, panel: Panel) -> None:
             "%d series have fewer rows than the %d the network looks back on, so their forecasts are weaker: %s",
             len(short),
             history,
-            _listed(short),
+            listed(short),
         )
 
 
@@ -268,12 +269,8 @@ def _warn_of_unknown_words(run: LoadedRun, panel: Panel) -> None:
                 "column %r: %d words that training did not see, taken for one unknown word: %s",
                 column,
                 len(unknown),
-                _listed(unknown),
+                listed(unknown),
             )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
 
 
 def _position_of(axis: TimeAxis, as_of: str) -> int:
@@ -326,7 +323,7 @@ def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
             "%s: %d series the model was not trained on, scaled by their own rows: %s",
             where,
             len(unseen),
-            _listed(unseen),
+            listed(unseen),
         )
     return _short_apart(run, replace(read, panel=panel, fallbacks=fallbacks))
 

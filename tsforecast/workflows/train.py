@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,8 +27,8 @@ from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
-from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel
-from tsforecast.series.panel import Cutoffs, Panel, data_hash
+from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel, not_forecast
+from tsforecast.series.panel import Cutoffs, FloatArray, Panel, data_hash
 from tsforecast.series.read import name_of, read_table
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
@@ -50,6 +51,8 @@ __all__ = [
     "report",
     "resolve_and_part",
     "score_test",
+    "score_with_baselines",
+    "test_cutoffs",
     "train",
 ]
 
@@ -89,7 +92,7 @@ class Trained:
     @property
     def lost(self) -> tuple[Failure, ...]:
         """The series that nothing forecasts."""
-        return tuple(failure for failure in self.failures if not failure.forecast)
+        return not_forecast(self.failures)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -129,23 +132,14 @@ def train(
         DataError: the data cannot be used as it is.
         StoppedError: a signal came; ``resume`` goes on from there.
     """
-    path = path if path.name else path.resolve()
-    if not path.name:
-        raise ConfigError(f"--run: {str(path)!r} cannot be a run folder; name one below it.")
-    checkpoint = path.with_name(f".{path.name}.train")
-    _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
+    path, checkpoint = _checked_start(path, overwrite=overwrite, resume=resume)
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
 
-    read = read_data(config, source)
-    config, read = resolve_and_part(config, read)
-    panel, repairs = read.panel, read.repairs
+    config, read = resolve_and_part(config, read_data(config, source))
+    panel = read.panel
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
-    log.info("%s", _data_summary(config, panel, repairs))
-    _warn_of_short_split(config)
-    for warning in short_series(panel, config):
-        log.warning("%s: %s", name_of(config.data.path) if source is None else "data frame", warning.text)
-    tell_failures(read.failures)
+    _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -170,14 +164,6 @@ def train(
 
     # As stored, so that the run forecasts them alike later.
     fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
-    frame = with_fallbacks(
-        _last_forecast(model, panel, config),
-        fallbacks,
-        horizon=config.horizon,
-        season_length=model.features.season_length,
-        quantile_levels=config.forecast.quantile_levels,
-        non_negative=model.non_negative,
-    )
     trained = Trained(
         path=path,
         config=learned.config,
@@ -185,13 +171,13 @@ def train(
         fit=learned.fit,
         panel=panel,
         scores=test.scores if test else None,
-        forecast=frame,
-        repairs=repairs,
+        forecast=_last_forecast(model, panel, fallbacks, config),
+        repairs=read.repairs,
         fallbacks=fallbacks,
         failures=read.failures,
     )
     with new_run(path, overwrite=overwrite or resume) as folder:
-        _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": repairs})
+        _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": read.repairs})
         _draw(folder / "plots", trained, test)
     remove_checkpoint(checkpoint)
     return trained
@@ -289,12 +275,26 @@ def model_name(config: Config) -> str:
     return ("bi" if config.model.bidirectional else "") + config.model.cell
 
 
-def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuses before anything is read what would be refused after hours of training."""
+def _checked_start(path: Path, *, overwrite: bool, resume: bool) -> tuple[Path, Path]:
+    """The run folder and its checkpoint; refuses now what would be refused after hours of training."""
+    path = path if path.name else path.resolve()
+    if not path.name:
+        raise ConfigError(f"--run: {str(path)!r} cannot be a run folder; name one below it.")
+    checkpoint = path.with_name(f".{path.name}.train")
     if not resume:
         check_target(path, overwrite=overwrite)
     elif load_checkpoint(checkpoint) is None:
         raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
+    return path, checkpoint
+
+
+def _tell_data(config: Config, read: Isolated, *, where: str) -> None:
+    """What was read, and what about it the user should know before the training."""
+    log.info("%s", _data_summary(config, read.panel, read.repairs))
+    _warn_of_short_split(config)
+    for warning in short_series(read.panel, config):
+        log.warning("%s: %s", where, warning.text)
+    tell_failures(read.failures)
 
 
 def _way_on(checkpoint: Path) -> str:
@@ -355,7 +355,9 @@ class Test:
     forecast: pd.DataFrame
 
 
-def _last_forecast(model: FittedModel, panel: Panel, config: Config) -> pd.DataFrame:
+def _last_forecast(
+    model: FittedModel, panel: Panel, fallbacks: tuple[Panel, ...], config: Config
+) -> pd.DataFrame:
     """The forecast from the end of each series, as far ahead as the future covariates are known."""
     cutoffs = panel.last_cutoffs
     steps = min(config.horizon, int(known_ahead(panel, cutoffs).min()))
@@ -368,26 +370,52 @@ def _last_forecast(model: FittedModel, panel: Panel, config: Config) -> pd.DataF
             if steps == 0
             else "the forecast written ends there",
         )
-    return forecast_frame(model, panel, cutoffs, steps, quantile_levels=config.forecast.quantile_levels)
+    levels = config.forecast.quantile_levels
+    return with_fallbacks(
+        forecast_frame(model, panel, cutoffs, steps, quantile_levels=levels),
+        fallbacks,
+        horizon=config.horizon,
+        season_length=model.features.season_length,
+        quantile_levels=levels,
+        non_negative=model.non_negative,
+    )
 
 
 def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     """Scores of the model and the baselines, all from the same cutoffs; None where no row was held back."""
-    test = cast(int, config.split.test)
-    horizon = min(config.horizon, test)
-    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=test) if test else None
-    if cutoffs is None or not len(cutoffs):
+    cutoffs, horizon = test_cutoffs(panel, config), _scored_steps(config)
+    if not len(cutoffs):
         return None
-    season = cast(list[int], config.season_length)[0]
-    forecasts = {model_name(config): forecast(model, panel, cutoffs, horizon).y_hat}
-    forecasts |= {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
+    y_hat = forecast(model, panel, cutoffs, horizon).y_hat
     newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
     levels = config.forecast.quantile_levels
     return Test(
-        scores=score(panel, cutoffs, forecasts, season_length=season),
+        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat}),
         cutoffs=newest,
         forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
     )
+
+
+def test_cutoffs(panel: Panel, config: Config) -> Cutoffs:
+    """Where the forecasts of the test part start; none where no row is held back."""
+    test = cast(int, config.split.test)
+    if test == 0:
+        return panel.last_cutoffs[np.empty(0, np.int64)]
+    return rolling_cutoffs(panel, horizon=_scored_steps(config), test=test)
+
+
+def score_with_baselines(
+    panel: Panel, cutoffs: Cutoffs, config: Config, forecasts: Mapping[str, FloatArray]
+) -> Scores:
+    """Scores of forecasts and of every baseline, all from the same cutoffs."""
+    horizon, season = _scored_steps(config), cast(list[int], config.season_length)[0]
+    beside = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
+    return score(panel, cutoffs, {**forecasts, **beside}, season_length=season)
+
+
+def _scored_steps(config: Config) -> int:
+    """Steps of each forecast of the test part."""
+    return min(config.horizon, cast(int, config.split.test))
 
 
 def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
