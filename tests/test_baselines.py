@@ -10,10 +10,20 @@ from statsforecast.models import (  # type: ignore[import-untyped]
     Naive,
     RandomWalkWithDrift,
     SeasonalNaive,
+    WindowAverage,
 )
+from statsmodels.tsa.seasonal import seasonal_decompose  # type: ignore[import-untyped]
+from statsmodels.tsa.stattools import acf  # type: ignore[import-untyped]
 from synthetic import panel_of, seasonal_series
 
-from tsforecast.evaluation.baselines import BASELINES, drift, naive, seasonal_naive
+from tsforecast.evaluation.baselines import (
+    BASELINES,
+    drift,
+    naive,
+    naive2,
+    seasonal_naive,
+    window_average,
+)
 from tsforecast.series.panel import Cutoffs
 
 SEASON = 5
@@ -21,6 +31,7 @@ ELSEWHERE: dict[str, Any] = {
     "naive": Naive(),
     "seasonal_naive": SeasonalNaive(season_length=SEASON),
     "drift": RandomWalkWithDrift(),
+    "window_average": WindowAverage(window_size=SEASON),
 }
 
 
@@ -73,7 +84,7 @@ def test_values_after_the_cutoff_and_other_series_change_nothing(name: str) -> N
     assert before.tolist() == after.tolist()
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_forecasts_equal_those_of_statsforecast(name: str) -> None:
     series = [seasonal_series(length, season_length=SEASON, seed=length) for length in (12, 31)]
     panel = panel_of(*series)
@@ -101,3 +112,65 @@ def test_what_is_masked_is_not_looked_up_in_the_series_before() -> None:
     panel = panel_of([9, 9, 9], [5, NAN, NAN])
     for baseline in BASELINES.values():
         assert baseline(panel, at(1, 5), 3, 2).tolist() == [[5, 5, 5]]
+
+
+def test_window_average_is_the_mean_of_the_last_season() -> None:
+    assert window_average(panel_of([9, 9, 1, 2, 6, 9]), at(0, 4), 2, 3).tolist() == [[3, 3]]
+
+
+def test_window_average_takes_the_values_there_are() -> None:
+    assert window_average(panel_of([8, 8], [1, 2, 3]), at(1, 3), 1, 3).tolist() == [[1.5]]
+    assert window_average(panel_of([1, NAN, 3, 9]), at(0, 2), 1, 3).tolist() == [[2]]
+
+
+def test_naive2_continues_level_times_season_exactly() -> None:
+    # Every season averages to the level, so the moving average is flat and the indices are the pattern itself.
+    pattern = np.array([0.5, 1.5, 1.25, 0.75])
+    y = 8 * np.tile(pattern, 4)
+    assert naive2(panel_of(y[:14]), at(0, 13), 5, 4)[0] == pytest.approx(8 * pattern[[2, 3, 0, 1, 2]])
+
+
+def test_naive2_of_an_odd_season_worked_by_hand() -> None:
+    y = [12, 3, 3, 12, 3, 6, 12, 3, 3, 15, 3, 3]
+    # Means of three, from the second value on: 6 6 6 7 7 7 6 7 7 7. The values divided by them, by step of the season:
+    index = np.array(
+        [
+            (12 / 6 + 12 / 7 + 15 / 7) / 3,
+            (3 / 6 + 3 / 7 + 3 / 6 + 3 / 7) / 4,
+            (3 / 6 + 6 / 7 + 3 / 7) / 3,
+        ]
+    )
+    assert naive2(panel_of(y), at(0, 11), 3, 3)[0] == pytest.approx(3 / index[2] * index)
+
+
+@pytest.mark.parametrize("season_length", [4, 5, 12])
+def test_naive2_has_the_seasonal_indices_of_statsmodels(season_length: int) -> None:
+    y = np.exp(0.1 * seasonal_series(70, season_length=season_length, noise=1))
+    parts = seasonal_decompose(y, model="multiplicative", period=season_length)
+    seasonal = parts.seasonal
+    ahead = seasonal[(70 + np.arange(9)) % season_length]
+    found = naive2(panel_of(y), at(0, 69), 9, season_length)
+    assert found[0] == pytest.approx(y[-1] / seasonal[-1] * ahead)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_naive2_adjusts_series_whose_autocorrelation_is_outside_its_limits(seed: int) -> None:
+    y = 10 + np.random.default_rng(seed).normal(0, 1, 60) + 0.6 * np.tile([-1, 0, 1, 0], 15)
+    correlation = acf(y, nlags=4)[1:]
+    limit = 1.645 * np.sqrt((1 + 2 * np.sum(correlation[:3] ** 2)) / 60)
+    found = naive2(panel_of(y), at(0, 59), 4, 4)
+    assert (np.ptp(found) > 0) == (abs(correlation[3]) > limit)
+
+
+def test_naive2_of_less_than_three_seasons_or_of_values_around_zero_is_naive() -> None:
+    y = np.tile([13.0, 1, 1, 1], 3)
+    assert np.ptp(naive2(panel_of(y), at(0, 11), 4, 4)) > 0
+    assert naive2(panel_of(y[:11]), at(0, 10), 4, 4).tolist() == [[1] * 4]
+    assert naive2(panel_of(y - 4), at(0, 11), 4, 4).tolist() == [[-3] * 4]
+
+
+def test_naive2_takes_masked_values_as_unknown() -> None:
+    pattern = np.array([0.5, 1.5, 1.25, 0.75])
+    y = 8 * np.tile(pattern, 6)
+    y[[9, 22, 23]] = NAN
+    assert naive2(panel_of(y), at(0, 23), 4, 4)[0] == pytest.approx(8 * pattern, rel=1e-9)

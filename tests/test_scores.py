@@ -10,21 +10,26 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from m4_baselines import m4_scores
 from synthetic import panel_of, seasonal_series
 
 from tsforecast.evaluation.baselines import BASELINES
-from tsforecast.evaluation.metrics import METRICS
+from tsforecast.evaluation.metrics import METRICS, RELATIVE
 from tsforecast.evaluation.scores import (
     Scores,
     actuals,
+    legend,
     metrics_json,
+    model_lines,
     rolling_cutoffs,
     score,
     scores_text,
 )
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel
 
-M4_HOURLY = Path(__file__).parents[1] / "../shared/data/m4_hourly"
+M4 = Path(__file__).parents[1] / "../shared/data"
+# What can be computed from point forecasts.
+OF_POINTS = [name for name, metric in METRICS.items() if not metric.needs]
 
 
 def cutoffs(*places: tuple[int, int]) -> Cutoffs:
@@ -93,7 +98,8 @@ def test_actual_values_past_the_end_of_a_series_are_missing() -> None:
 
 def test_scores_of_one_series_are_those_worked_by_hand() -> None:
     table = scored(panel_of(SIMPLE), np.array([[4.0, 4.0]])).by_model
-    assert list(table.columns) == [*METRICS, "skill"]
+    assert list(table.columns) == [*OF_POINTS, *RELATIVE]
+    table = table.drop(index=["window_average", "naive2"])
     assert table["mae"].to_dict() == {"lstm": 1, "naive": 2, "seasonal_naive": 2, "drift": 0.5}
     assert table["mase"].to_dict() == table["mae"].to_dict()  # the scale is 1
     assert table["rmse"].to_dict() == pytest.approx(
@@ -118,15 +124,18 @@ def test_each_series_weighs_the_same_however_often_it_is_forecast() -> None:
 def test_by_series_has_a_row_for_each_model_of_each_series() -> None:
     panel = panel_of(SIMPLE, SIMPLE)
     table = scored(panel, np.array([[4.0, 6.0], [5.0, 7.0]])).by_series
-    assert list(table.columns) == ["unique_id", "model", *METRICS]
-    assert table["unique_id"].tolist() == ["s0"] * 4 + ["s1"] * 4
+    assert list(table.columns) == ["unique_id", "model", *OF_POINTS]
+    assert table["unique_id"].tolist() == ["s0"] * (1 + len(BASELINES)) + ["s1"] * (1 + len(BASELINES))
     assert table["model"].tolist() == ["lstm", *BASELINES] * 2
-    assert table["mae"].tolist() == [0, 2, 2, 0.5, 1, 2, 2, 0.5]
+    of_two = table[table["model"].isin(["lstm", "drift"])]
+    assert of_two["mae"].tolist() == [0, 0.5, 1, 0.5]
 
 
 def test_by_lead_time_has_the_error_of_each_step() -> None:
     panel = panel_of(SIMPLE, [2 * value for value in SIMPLE])
     table = scored(panel, np.array([[4.0, 4.0], [8.0, 8.0]])).by_lead_time.set_index(["model", "lead_time"])
+    assert list(table.columns) == [name for name in OF_POINTS if METRICS[name].of_steps]
+    table = table[["mae", "mase"]]
     assert table.loc["lstm"].to_numpy().tolist() == [[0, 0], [3, 2]]
     assert table.loc["seasonal_naive"].to_numpy().tolist() == [[1.5, 1], [4.5, 3]]
 
@@ -149,7 +158,7 @@ def test_a_series_that_never_changes_has_no_part_in_scaled_errors() -> None:
 def test_a_model_is_not_forgiven_a_series_it_does_not_forecast(value: float) -> None:
     panel = panel_of(SIMPLE, SIMPLE)
     scores = scored(panel, np.array([[4.0, 6.0], [5.0, value]]))
-    assert scores.by_model.loc["lstm", list(METRICS)].isna().all()
+    assert scores.by_model.loc["lstm", OF_POINTS].isna().all()
     assert scores.by_model.loc["seasonal_naive", "mase"] == 2
     assert "cannot be compared" in verdict(scores)
 
@@ -157,7 +166,7 @@ def test_a_model_is_not_forgiven_a_series_it_does_not_forecast(value: float) -> 
 def test_without_a_seasonal_naive_there_is_no_skill() -> None:
     panel = panel_of(SIMPLE)
     found = score(panel, cutoffs((0, 2)), {"model": np.array([[4.0, 4.0]])}, season_length=1)
-    assert np.isnan(found.by_model["skill"]).all()
+    assert np.isnan(found.by_model[["skill", "owa"]]).all(axis=None)
 
 
 def test_metrics_are_plain_numbers_and_what_is_undefined_is_none() -> None:
@@ -169,6 +178,10 @@ def test_metrics_are_plain_numbers_and_what_is_undefined_is_none() -> None:
         "smape": pytest.approx(200 / 15),
         "mase": None,
         "rmsse": None,
+        "wape": pytest.approx(1 / 7),
+        "bias": 1,
+        "relative_bias": pytest.approx(1 / 7),
+        "owa": None,
         "skill": None,
     }
     assert (found["n_series"], found["n_cutoffs"], found["horizon"], found["season_length"]) == (1, 1, 2, 1)
@@ -208,9 +221,9 @@ def test_the_table_has_a_line_for_each_model_with_its_scores() -> None:
     lines = scores_text(scored(panel_of(SIMPLE), np.array([[4.0, 4.0]])), model_name="lstm").splitlines()
     assert lines[0] == "Held-back part: 1 forecast of 2 steps, 1 series"
     assert lines[2].split() == ["MAE", "RMSE", "sMAPE", "MASE", "RMSSE", "skill"]
-    assert [line.split()[0] for line in lines[3:7]] == ["lstm", *BASELINES]
+    assert [line.split()[0] for line in lines[3:9]] == ["lstm", *BASELINES]
     assert lines[3].split()[1:] == ["1.0000", "1.4142", "20.000", "1.000", "1.414", "0.500"]
-    assert len({len(line) for line in lines[2:7]}) == 1
+    assert len({len(line) for line in lines[2:9]}) == 1
 
 
 def test_a_single_series_is_not_listed_among_the_worst() -> None:
@@ -269,19 +282,95 @@ def test_scores_do_not_depend_on_the_order_of_the_cutoffs() -> None:
     pd.testing.assert_frame_equal(first.by_lead_time, second.by_lead_time)
 
 
-@pytest.mark.skipif(
-    not M4_HOURLY.exists(), reason="needs ../shared/data/m4_hourly, which is not part of the repository"
-)
-def test_the_seasonal_naive_on_m4_hourly_has_the_scores_of_the_organisers() -> None:
-    parts = [pd.read_csv(M4_HOURLY / name) for name in ("train.csv.gz", "test.csv")]
-    series = [y.to_numpy() for _, y in pd.concat(parts).groupby("unique_id", sort=False)["y"]]
-    panel = panel_of(*series)
-    places = rolling_cutoffs(panel, horizon=48, test=48)
+def test_pooled_metrics_divide_the_sum_of_all_errors_by_the_sum_of_all_values() -> None:
+    panel = panel_of([1, 2, 10], [1, 2, 90])
+    found = score(panel, cutoffs((0, 1), (1, 4)), {"model": np.array([[12.0], [81.0]])}, season_length=1)
+    assert found.by_series["wape"].tolist() == [0.2, 0.1]
+    assert found.by_model.loc["model", "wape"] == 11 / 100
+    assert found.by_model.loc["model", "relative_bias"] == -7 / 100
+    assert found.by_lead_time["wape"].tolist() == [11 / 100]
+
+
+def test_bias_is_averaged_with_its_sign() -> None:
+    panel = panel_of([1, 2, 10], [1, 2, 90])
+    found = score(panel, cutoffs((0, 1), (1, 4)), {"model": np.array([[12.0], [81.0]])}, season_length=1)
+    assert found.by_model.loc["model", "bias"] == -3.5
+
+
+def test_quantiles_add_their_metrics_for_the_models_that_make_them() -> None:
+    panel = panel_of([1, 2, 10])
     found = score(
         panel,
-        places,
-        {"seasonal_naive": BASELINES["seasonal_naive"](panel, places, 48, 24)},
-        season_length=24,
+        cutoffs((0, 1)),
+        {"model": np.array([[12.0]]), "other": np.array([[9.0]])},
+        season_length=1,
+        quantiles={"model": np.array([[[12.0, 14.0, 8.0]]])},
+        levels=[0.5, 0.9, 0.1],
     )
-    assert found.n_series == 414
-    assert found.by_model[["smape", "mase"]].round(3).to_numpy().tolist() == [[13.912, 1.193]]
+    assert list(found.by_model.columns) == [*METRICS, *RELATIVE]
+    assert found.by_model.loc["model", "interval_width"] == 6
+    assert found.by_lead_time.set_index("model").loc["model", "coverage"] == 1
+    assert np.isnan(found.by_model.loc["other", ["wql", "crps", "coverage"]].to_numpy(float)).all()
+    assert found.by_model.loc["other", "mae"] == 1
+
+
+def test_without_a_pair_of_levels_there_is_no_interval_to_judge() -> None:
+    found = score(
+        panel_of([1, 2, 10]),
+        cutoffs((0, 1)),
+        {"model": np.array([[12.0]])},
+        season_length=1,
+        quantiles={"model": np.array([[[12.0, 14.0]]])},
+        levels=[0.5, 0.9],
+    )
+    assert "wql" in found.by_model
+    assert "coverage" not in found.by_model
+
+
+def test_the_owa_is_the_mean_of_the_ratios_of_the_means() -> None:
+    panel = panel_of(SIMPLE, [2 * value for value in SIMPLE])
+    table = scored(panel, np.array([[4.0, 4.0], [8.0, 8.0]])).by_model
+    own, reference = table.loc["lstm"], table.loc["naive2"]
+    expected = (own["smape"] / reference["smape"] + own["mase"] / reference["mase"]) / 2
+    assert own["owa"] == pytest.approx(expected)
+    assert reference["owa"] == 1
+
+
+def test_the_legend_says_unit_and_average_of_every_column() -> None:
+    text = legend(["mae", "rmse", "smape", "mase", "rmsse", "skill"], season_length=12)
+    assert text.splitlines() == [
+        "MAE, RMSE: in the unit of the data. sMAPE: per cent, 0 to 200.",
+        "MASE, RMSSE: 1 is the usual change over one season (12 steps) in the rows before.",
+        "skill: 1 - MASE / MASE of the seasonal naive. All are means over the series.",
+    ]
+    assert "WAPE: over all values together." in legend(["mae", "wape"], season_length=1)
+
+
+@pytest.mark.parametrize("name", [*METRICS, *RELATIVE])
+def test_every_metric_can_be_a_column_with_its_legend(name: str) -> None:
+    panel = panel_of([1, 2, 10])
+    y_hat = {"model": np.array([[12.0]])}
+    quantiles = {"model": np.array([[[8.0, 14.0]]])}
+    found = score(panel, cutoffs((0, 1)), y_hat, season_length=1, quantiles=quantiles, levels=[0.1, 0.9])
+    title = (METRICS.get(name) or RELATIVE[name]).title
+    assert model_lines(found, [name]).splitlines()[0].strip() == title
+    assert legend([name], season_length=1).startswith(f"{title}: ")
+
+
+# Mean sMAPE and MASE as the organisers published them.
+ORGANISERS = {
+    ("m4_hourly", "naive2"): (18.383, 2.395),
+    ("m4_hourly", "seasonal_naive"): (13.912, 1.193),
+    ("m4_weekly", "naive2"): (9.161, 2.777),
+}
+
+
+@pytest.mark.parametrize(("data", "name"), ORGANISERS)
+def test_baselines_on_m4_have_the_scores_of_the_organisers(data: str, name: str) -> None:
+    if not (M4 / data).exists():
+        pytest.skip(f"needs ../shared/data/{data}, which is not part of the repository")
+    table, _ = m4_scores(M4 / data, [name, "naive2"])
+    assert tuple(table.loc[name, ["smape", "mase"]].astype(float).round(3)) == ORGANISERS[data, name]
+    own, reference = ORGANISERS[data, name], ORGANISERS[data, "naive2"]
+    owa = (own[0] / reference[0] + own[1] / reference[1]) / 2
+    assert table.loc[name, "owa"] == pytest.approx(owa, abs=5e-4)

@@ -1,7 +1,8 @@
 """How good forecasts are: by model, by series and by lead time, as tables and in words.
 
 Errors are averaged over the cutoffs of a series first and over the series then, so that each series weighs
-the same (as in the M4 competition).
+the same (as in the M4 competition). Metrics that are shares of a total are pooled: their sums are taken over all
+cutoffs and series before they are divided.
 """
 
 from __future__ import annotations
@@ -12,17 +13,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.words import printable
 from tsforecast.evaluation.baselines import BASELINES
-from tsforecast.evaluation.metrics import METRICS, Metric, SeasonalScale, seasonal_scale
+from tsforecast.evaluation.metrics import METRICS, RELATIVE, Judged, Metric, SeasonalScale, seasonal_scale
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
-__all__ = ["Scores", "actuals", "aligned", "metrics_json", "rolling_cutoffs", "score", "scores_text"]
+__all__ = [
+    "SHOWN",
+    "Scores",
+    "actuals",
+    "aligned",
+    "legend",
+    "metrics_json",
+    "model_lines",
+    "rolling_cutoffs",
+    "score",
+    "scores_text",
+]
 
 REFERENCE = "seasonal_naive"
-LEAD_TIME_METRICS = ("mae", "mase")
+# Columns of the table for people; the others are in the files.
+SHOWN = ("mae", "rmse", "smape", "mase", "rmsse", "skill")
+LEGEND_WIDTH = 110
 WORST_SHOWN = 10
 # Skills closer to zero than this are a draw: they would be printed as 0.0 %.
 DRAW = 0.0005
@@ -34,10 +49,10 @@ class Scores:
     """Scores of several models from the same cutoffs.
 
     Attributes:
-        by_model: one row per model, indexed by its name, with a column per metric and ``skill``,
-            which is 1 - MASE / MASE of the seasonal naive.
+        by_model: one row per model, indexed by its name, with a column for each of ``METRICS`` that could be
+            computed and each of ``RELATIVE``; these are NaN without their reference among the models.
         by_series: columns ``unique_id``, ``model`` and the metrics.
-        by_lead_time: columns ``model``, ``lead_time``, ``mae`` and ``mase``.
+        by_lead_time: columns ``model``, ``lead_time`` and the metrics that say something about single steps.
         n_series: series that were scored.
         n_cutoffs: forecasts that were scored, each from its own cutoff.
         horizon: steps of each forecast.
@@ -81,7 +96,13 @@ def actuals(panel: Panel, cutoffs: Cutoffs, horizon: int) -> FloatArray:
 
 
 def score(
-    panel: Panel, cutoffs: Cutoffs, forecasts: Mapping[str, FloatArray], *, season_length: int
+    panel: Panel,
+    cutoffs: Cutoffs,
+    forecasts: Mapping[str, FloatArray],
+    *,
+    season_length: int,
+    quantiles: Mapping[str, FloatArray] | None = None,
+    levels: Sequence[float] = (),
 ) -> Scores:
     """Scores of all models against what came after the cutoffs.
 
@@ -93,22 +114,34 @@ def score(
         cutoffs: where the forecasts start.
         forecasts: of each model by its name, ``(n_cutoffs, horizon)``; the order is that of the tables.
         season_length: steps in the season that scales MASE and RMSSE.
+        quantiles: forecasts of the levels by the models that make them, ``(n_cutoffs, horizon, levels)``; the others
+            have no score where it needs them.
+        levels: of the quantiles, in any order.
     """
-    y_hat = np.stack(list(forecasts.values()))  # (models, cutoffs, horizon)
-    y_hat = np.where(np.isfinite(y_hat), y_hat, np.nan)
+    y_hat = _finite(np.stack(list(forecasts.values())))  # (models, cutoffs, horizon)
     horizon = y_hat.shape[-1]
-    y = actuals(panel, cutoffs, horizon)
-    scale = seasonal_scale(panel, cutoffs, season_length)
-    of_series = {
-        name: _mean_by(cutoffs.series, metric.of(y, y_hat, scale)) for name, metric in METRICS.items()
+    order = np.argsort(levels)
+    judged = Judged(
+        y=actuals(panel, cutoffs, horizon),
+        y_hat=y_hat,
+        scale=seasonal_scale(panel, cutoffs, season_length),
+        levels=np.asarray(levels, dtype=np.float64)[order],
+        quantiles=_stacked(quantiles or {}, forecasts, y_hat.shape, len(levels))[..., order],
+    )
+    metrics = {
+        name: metric for name, metric in METRICS.items() if not metric.needs or metric.needs in judged.has
     }
+    of_series = {name: _by_series(metric, judged, cutoffs.series) for name, metric in metrics.items()}
+    of_model = {name: _over_all(metric, judged, of_series[name]) for name, metric in metrics.items()}
+    steps = _steps(judged)
     of_step = {
-        name: _mean_over_series(_mean_by(cutoffs.series, _by_step(METRICS[name], y, y_hat, scale)))
-        for name in LEAD_TIME_METRICS
+        name: _over_all(metric, steps, _by_series(metric, steps, cutoffs.series))
+        for name, metric in metrics.items()
+        if metric.of_steps
     }
     models, scored = list(forecasts), np.unique(cutoffs.series)
     return Scores(
-        by_model=_model_table(models, of_series),
+        by_model=_model_table(models, of_model, of_series),
         by_series=_series_table(models, [panel.unique_ids[s] for s in scored], of_series),
         by_lead_time=_lead_time_table(models, horizon, of_step),
         n_series=len(scored),
@@ -139,16 +172,53 @@ def scores_text(scores: Scores, *, model_name: str) -> str:
         scores: of the model and of all baselines.
         model_name: the row the verdict is about.
     """
-    parts = [_heading(scores), _model_lines(scores), _legend(scores)]
+    parts = [
+        _heading(scores),
+        model_lines(scores),
+        legend(SHOWN, season_length=scores.season_length),
+    ]
     if scores.n_series > 1:
         parts.append(_worst_lines(scores, model_name))
     return "\n".join([*parts, _verdict(scores.by_model, model_name)]) + "\n"
 
 
-def _by_step(metric: Metric, y: FloatArray, y_hat: FloatArray, scale: SeasonalScale) -> FloatArray:
-    """The metric of each single step, ``(models, cutoffs, horizon)``."""
-    of_step = SeasonalScale(mae=scale.mae[:, None], rmse=scale.rmse[:, None])
-    return metric.of(y[..., None], y_hat[..., None], of_step)
+def _finite(values: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _stacked(
+    quantiles: Mapping[str, FloatArray], models: Mapping[str, object], shape: tuple[int, ...], n_levels: int
+) -> FloatArray:
+    """Quantiles of all models, NaN of those that make none, ``(models, cutoffs, horizon, levels)``."""
+    none = np.full((*shape[1:], n_levels), np.nan)
+    return _finite(np.stack([quantiles.get(name, none) for name in models]))
+
+
+def _steps(judged: Judged) -> Judged:
+    """Each single step as a window of its own, ``(..., cutoffs, horizon, 1)``."""
+    return Judged(
+        y=judged.y[..., None],
+        y_hat=judged.y_hat[..., None],
+        scale=SeasonalScale(mae=judged.scale.mae[:, None], rmse=judged.scale.rmse[:, None]),
+        levels=judged.levels,
+        quantiles=judged.quantiles[..., None, :],
+    )
+
+
+def _by_series(metric: Metric, judged: Judged, series: IntArray) -> FloatArray:
+    """The metric of each series, over its cutoffs, ``(models, series)`` or ``(models, series, horizon)``."""
+    values = metric.of(judged)
+    if metric.over is None:
+        return _mean_by(series, values)
+    return _pooled_by(series, values, metric.over(judged))
+
+
+def _over_all(metric: Metric, judged: Judged, of_series: FloatArray) -> FloatArray:
+    """The metric over all series, ``(models,)`` or ``(models, horizon)``."""
+    if metric.over is None:
+        return _mean_over_series(of_series)
+    together = np.zeros(len(judged.y), np.int64)
+    return _pooled_by(together, metric.of(judged), metric.over(judged))[:, 0]
 
 
 def _mean_by(group: IntArray, values: FloatArray) -> FloatArray:
@@ -158,11 +228,33 @@ def _mean_by(group: IntArray, values: FloatArray) -> FloatArray:
         group: of each place of the second axis.
         values: one number or row per model and place, ``(models, places, ...)``.
     """
+    counted = _counted(values)
+    total = _sum_by(group, np.where(counted, values, 0.0), axis=1)
+    return _ratio(total, _sum_by(group, counted.astype(np.int64), axis=0))
+
+
+def _pooled_by(group: IntArray, parts: FloatArray, totals: FloatArray) -> FloatArray:
+    """As :func:`_mean_by`, the sum of the parts divided by the sum of their totals, ``(places, ...)``."""
+    counted = _counted(parts)
+    part = _sum_by(group, np.where(counted, parts, 0.0), axis=1)
+    return _ratio(part, _sum_by(group, np.where(counted, totals, 0.0), axis=0))
+
+
+def _counted(values: FloatArray) -> BoolArray:
+    """Places that any model has a number for, ``(places, ...)``."""
     counted: BoolArray = np.logical_not(np.isnan(values).all(axis=0))
+    return counted
+
+
+def _sum_by(group: IntArray, values: npt.NDArray[Any], *, axis: int) -> npt.NDArray[Any]:
+    """Sums along an axis of what lies in one group, in the order of the groups."""
     order = np.argsort(group, kind="stable")
     first = np.unique(group[order], return_index=True)[1]
-    total = np.add.reduceat(np.where(counted, values, 0.0)[:, order], first, axis=1)
-    count = np.add.reduceat(counted[order].astype(np.int64), first, axis=0)
+    total: npt.NDArray[Any] = np.add.reduceat(values.take(order, axis=axis), first, axis=axis)
+    return total
+
+
+def _ratio(total: npt.NDArray[Any], count: npt.NDArray[Any]) -> FloatArray:
     result: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return result
 
@@ -172,22 +264,24 @@ def _mean_over_series(values: FloatArray) -> FloatArray:
     return _mean_by(np.zeros(values.shape[1], np.int64), values)[:, 0]
 
 
-def _model_table(models: Sequence[str], of_series: Mapping[str, FloatArray]) -> pd.DataFrame:
-    columns = {name: _mean_over_series(values) for name, values in of_series.items()}
-    columns["skill"] = _skills(models, of_series["mase"])
-    return pd.DataFrame(columns, index=pd.Index(models, name="model"))
+def _model_table(
+    models: Sequence[str], of_model: Mapping[str, FloatArray], of_series: Mapping[str, FloatArray]
+) -> pd.DataFrame:
+    relative = {
+        name: one.of(*(_ratios(models, of_series[metric], one.against) for metric in one.ratios))
+        for name, one in RELATIVE.items()
+    }
+    return pd.DataFrame({**of_model, **relative}, index=pd.Index(models, name="model"))
 
 
-def _skills(models: Sequence[str], mase: FloatArray) -> FloatArray:
-    """1 - MASE / MASE of the seasonal naive, over the series where both have one, ``(models,)``."""
-    if REFERENCE not in models:
+def _ratios(models: Sequence[str], errors: FloatArray, against: str) -> FloatArray:
+    """Mean error divided by the reference's, over the series where both have one, ``(models,)``."""
+    if against not in models:
         return np.full(len(models), np.nan)
-    reference = mase[models.index(REFERENCE)]
-    both = ~np.isnan(mase) & ~np.isnan(reference)  # (models, series)
-    own = np.where(both, mase, 0.0).sum(axis=1)
-    others = np.where(both, reference, 0.0).sum(axis=1)
-    skills: FloatArray = 1 - np.divide(own, others, out=np.full(len(models), np.nan), where=others > 0)
-    return skills
+    reference = errors[models.index(against)]
+    both = ~np.isnan(errors) & ~np.isnan(reference)  # (models, series)
+    own = np.where(both, errors, 0.0).sum(axis=1)
+    return _ratio(own, np.where(both, reference, 0.0).sum(axis=1))
 
 
 def _series_table(
@@ -220,19 +314,48 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
-def _model_lines(scores: Scores) -> str:
+def model_lines(scores: Scores, names: Sequence[str] = SHOWN) -> str:
+    """The table of the models, a line each.
+
+    Args:
+        scores: of the models.
+        names: columns of ``by_model``.
+    """
     table = scores.by_model
-    skill = {"skill": _numbers(table["skill"], decimals=3)}
-    return aligned([str(name) for name in table.index], _metric_columns(table) | skill)
+    return aligned([str(name) for name in table.index], _columns(table, names))
 
 
-def _legend(scores: Scores) -> str:
-    season = _count(scores.season_length, "step")
-    return (
-        "MAE, RMSE: in the unit of the data. sMAPE: per cent, 0 to 200.\n"
-        f"MASE, RMSSE: 1 is the usual change over one season ({season}) in the rows before.\n"
-        "skill: 1 - MASE / MASE of the seasonal naive. All are means over the series.\n"
+def legend(names: Sequence[str], *, season_length: int) -> str:
+    """What the columns of a table mean, in lines: titles and units, and over what they are averaged.
+
+    Args:
+        names: columns of the table, keys of ``METRICS`` or ``RELATIVE``.
+        season_length: steps in the season of the scaled errors.
+    """
+    titles: dict[str, list[str]] = {}
+    for name in names:
+        column = METRICS.get(name) or RELATIVE[name]
+        titles.setdefault(column.unit, []).append(column.title)
+    season = _count(season_length, "step")
+    sentences = [f"{', '.join(of)}: {unit.format(season=season)}." for unit, of in titles.items()]
+    pooled = [METRICS[name].title for name in names if name in METRICS and METRICS[name].over]
+    sentences.append(
+        f"{', '.join(pooled)}: over all values together. All others are means over the series."
+        if pooled
+        else "All are means over the series."
     )
+    return _filled(sentences)
+
+
+def _filled(sentences: Sequence[str]) -> str:
+    """Sentences in lines that are not too long; none is broken."""
+    lines = [sentences[0]]
+    for sentence in sentences[1:]:
+        if len(lines[-1]) + 1 + len(sentence) <= LEGEND_WIDTH:
+            lines[-1] += f" {sentence}"
+        else:
+            lines.append(sentence)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _worst_lines(scores: Scores, model_name: str) -> str:
@@ -242,9 +365,10 @@ def _worst_lines(scores: Scores, model_name: str) -> str:
     worst = own.sort_values(by, ascending=False, kind="stable").head(WORST_SHOWN)
     reference = _of_model(scores, REFERENCE).loc[worst.index]
     title = METRICS[by].title
-    beside = {f"{title} of {REFERENCE}": _metric_columns(reference)[title]}
+    shown = [name for name in SHOWN if name in METRICS]
+    beside = {f"{title} of {REFERENCE}": _columns(reference, [by])[title]}
     return f"{model_name}: the {len(worst)} worst of {scores.n_series} series, by {title}\n" + aligned(
-        [printable(str(name), longest=LONGEST_NAME) for name in worst.index], _metric_columns(worst) | beside
+        [printable(str(name), longest=LONGEST_NAME) for name in worst.index], _columns(worst, shown) | beside
     )
 
 
@@ -279,12 +403,14 @@ def _compared(own: float, reference: float) -> str:
     return f"{relation} the seasonal naive by {100 * abs(gain):.1f} %"
 
 
-def _metric_columns(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The metrics of each row as text, by the title of the column."""
-    return {
-        metric.title: _numbers(table[name], decimals=_decimals(table[name]) if metric.of_data else 3)
-        for name, metric in METRICS.items()
-    }
+def _columns(table: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
+    """The numbers of each row as text, by the title of the column."""
+    columns = {}
+    for name in names:
+        of_data = name in METRICS and METRICS[name].of_data
+        column = METRICS.get(name) or RELATIVE[name]
+        columns[column.title] = _numbers(table[name], decimals=_decimals(table[name]) if of_data else 3)
+    return columns
 
 
 def _numbers(values: pd.Series[float], *, decimals: int) -> list[str]:
@@ -293,7 +419,7 @@ def _numbers(values: pd.Series[float], *, decimals: int) -> list[str]:
 
 def _decimals(values: pd.Series[float]) -> int:
     """Decimals that show four digits of the smallest value."""
-    smallest = values[values > 0].min()
+    smallest = values[values != 0].abs().min()
     return 0 if math.isnan(smallest) else min(max(3 - math.floor(math.log10(smallest)), 0), 12)
 
 
