@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.words import printable
-from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.metrics import METRICS, RELATIVE, Judged, Metric, SeasonalScale, seasonal_scale
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
@@ -179,7 +178,7 @@ def scores_text(scores: Scores, *, model_name: str) -> str:
     ]
     if scores.n_series > 1:
         parts.append(_worst_lines(scores, model_name))
-    return "\n".join([*parts, _verdict(scores.by_model, model_name)]) + "\n"
+    return "\n".join([*parts, verdict(scores.by_model, model_name)]) + "\n"
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -377,14 +376,14 @@ def _of_model(scores: Scores, name: str) -> pd.DataFrame:
     return table[table["model"] == name].set_index("unique_id")
 
 
-def _verdict(by_model: pd.DataFrame, model_name: str) -> str:
+def verdict(by_model: pd.DataFrame, model_name: str) -> str:
     scaled = bool(by_model["mase"].notna().any())
     title, errors = ("MASE", by_model["mase"].to_dict()) if scaled else ("MAE", by_model["mae"].to_dict())
     own, reference = errors[model_name], errors[REFERENCE]
     if math.isnan(own) or math.isnan(reference):
         return f"{model_name} cannot be compared with the seasonal naive: forecasts are missing."
     verdict = f"{model_name} {_compared(own, reference)} ({title} {own:.4g} against {reference:.4g})."
-    stronger = [name for name in BASELINES if name != REFERENCE and errors.get(name, math.inf) < own]
+    stronger = [name for name in errors if name not in (model_name, REFERENCE) and errors[name] < own]
     if stronger:
         verdict += f" It LOSES to {' and '.join(f'{name} ({errors[name]:.4g})' for name in stronger)}."
     if not scaled:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
-from tsforecast.config.schema import CELLS_WITH, Config, ModelConfig
+from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, Config, ModelConfig
 from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.seasons import season_lengths_of
 
 __all__ = [
+    "auto_keys",
     "least_history",
     "resolve",
     "resolve_lags",
@@ -20,6 +22,7 @@ __all__ = [
     "resolve_model",
     "resolve_split",
     "resolve_steps",
+    "with_auto",
 ]
 
 # One long series gives several held-back windows; a panel of many series has enough with one each.
@@ -100,6 +103,25 @@ def resolve(config: Config, panel: Panel) -> Config:
             ),
         }
     )
+
+
+def auto_keys(config: Config, resolved: Config) -> list[str]:
+    """The dotted keys that stood on ``auto`` and were resolved from the data; its frequency is no choice."""
+    was, became = attrgetter(*CONFIG_KEYS)(config), attrgetter(*CONFIG_KEYS)(resolved)
+    pairs = zip(CONFIG_KEYS, was, became, strict=True)
+    return sorted(key for key, old, new in pairs if old == "auto" != new and key != "data.freq")
+
+
+def with_auto(config: Config, keys: Sequence[str]) -> Config:
+    """A resolved config with some keys back on ``auto``, to be resolved from other rows."""
+    values = config.model_dump()
+    for key in keys:
+        *sections, name = key.split(".")
+        section = values
+        for part in sections:
+            section = section[part]
+        section[name] = "auto"
+    return Config.model_validate(values)
 
 
 def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> ModelConfig:

@@ -25,7 +25,9 @@ __all__ = [
     "forecast",
     "forecast_frame",
     "forecast_levels",
+    "forecast_values",
     "forecast_windows",
+    "frame_of",
     "known_ahead",
     "never_negative",
     "quantile_column",
@@ -242,9 +244,34 @@ def forecast_frame(
     Raises:
         DataError: the forecast would leave the calendar (year 9999), or future covariates are not known so far ahead.
     """
+    values = forecast_values(model, panel, cutoffs, horizon, quantile_levels=quantile_levels)
+    return frame_of(panel, cutoffs, values, quantile_levels=quantile_levels)
+
+
+def forecast_values(
+    model: FittedModel, panel: Panel, cutoffs: Cutoffs, horizon: int, *, quantile_levels: Sequence[float]
+) -> FloatArray:
+    """Point forecasts and quantiles in the unit of the data, ``(n_cutoffs, horizon, 1 + levels)``.
+
+    Raises:
+        DataError: future covariates are not known so far ahead.
+    """
     refuse_unknown_future(panel, cutoffs, horizon)
-    result = forecast(model, panel, cutoffs, horizon)
-    n = len(cutoffs)
+    made = forecast(model, panel, cutoffs, horizon)
+    offsets = model.spread.offsets(horizon, quantile_levels)  # (horizon, levels)
+    quantiles = (made.shifted(offsets[:, k]) for k in range(len(quantile_levels)))
+    return np.stack([made.y_hat, *quantiles], axis=2)
+
+
+def frame_of(
+    panel: Panel, cutoffs: Cutoffs, values: FloatArray, *, quantile_levels: Sequence[float]
+) -> pd.DataFrame:
+    """The forecast table of what :func:`forecast_values` gives: one row per cutoff and step, sorted.
+
+    Raises:
+        DataError: the forecast would leave the calendar (year 9999).
+    """
+    n, horizon, _ = values.shape
     lead_time = np.tile(np.arange(1, horizon + 1), n)
     position = np.repeat(panel.positions(cutoffs), horizon)
     ids = np.array(panel.unique_ids, dtype=object)
@@ -253,11 +280,10 @@ def forecast_frame(
         "ds": panel.axis.timestamps(position + lead_time),
         "cutoff": panel.axis.timestamps(position),
         "lead_time": lead_time,
-        "y_hat": result.y_hat.ravel(),
+        "y_hat": values[:, :, 0].ravel(),
     }
-    offsets = model.spread.offsets(horizon, quantile_levels)  # (horizon, levels)
-    for k, level in enumerate(quantile_levels):
-        columns[quantile_column(level)] = result.shifted(offsets[:, k]).ravel()
+    for k, level in enumerate(quantile_levels, start=1):
+        columns[quantile_column(level)] = values[:, :, k].ravel()
     frame = pd.DataFrame(columns)
     return frame.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
 

@@ -56,7 +56,7 @@ MANY_LINES = [
     ("#8a6d1f", "-"),
     ("#d46a9f", (0, (1, 1))),
 ]
-OTHER_LINES = MANY_LINES[1:4]  # of baselines, beside the blue of the model
+OTHER_LINES = MANY_LINES[1:]  # of baselines, beside the blue of the model
 # Labels of ticks that are years, months, days, hours, minutes and seconds apart.
 DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"]
 

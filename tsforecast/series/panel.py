@@ -141,6 +141,10 @@ class Panel:
         index = np.asarray(series, dtype=np.int64)
         return self._gather(index, np.zeros(len(index), np.int64), self.lengths[index])
 
+    def up_to(self, cutoffs: Cutoffs) -> Panel:
+        """One series for each cutoff, which ends there: a series may stand in it many times."""
+        return self._gather(cutoffs.series, np.zeros(len(cutoffs), np.int64), self.rows_known(cutoffs))
+
     def with_future(self, position: IntArray, series: IntArray, values: FloatArray) -> Panel:
         """The panel with future covariates of further steps; those it has already are replaced, others ignored.
 

@@ -40,6 +40,7 @@ __all__ = [
     "parse_quantiles",
     "predict",
     "predict_all",
+    "read_like",
     "with_input_names",
     "write_failures",
     "write_forecast",
@@ -63,6 +64,7 @@ class LoadedRun:
         model: on its device.
         tail: the newest rows of the series it was trained on.
         fallbacks: those of series that the seasonal naive forecasts.
+        auto: keys of the config that were resolved from the data.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class LoadedRun:
     model: FittedModel
     tail: Panel
     fallbacks: tuple[Panel, ...] = ()
+    auto: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +116,7 @@ def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
         model=model,
         tail=tail_from_storage(stored.model, stored.arrays),
         fallbacks=fallbacks_from_storage(stored.model, stored.arrays),
+        auto=tuple(stored.model.get("auto", ())),
     )
 
 
@@ -157,7 +161,7 @@ def predict_all(
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency than the run.
     """
-    read = Isolated(run.tail, {}, fallbacks=run.fallbacks) if source is None else _read(run, source)
+    read = Isolated(run.tail, {}, fallbacks=run.fallbacks) if source is None else read_like(run, source)
     panel, fallbacks = read.panel, read.fallbacks
     if as_of is not None:
         panel = _known_at(panel, as_of, kept=source is None)
@@ -302,7 +306,13 @@ def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     return frame.rename(columns=names)
 
 
-def _read(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
+def read_like(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
+    """New data in the form the run was trained on, bad series set apart as its ``data.on_bad_series`` says.
+
+    Raises:
+        DataError: the data cannot be used as it is, or none is left.
+        RunError: the data has another frequency or time zone than the run.
+    """
     where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
     table = read_table(run.config.data, source=source)
     freq = run.tail.axis.freq

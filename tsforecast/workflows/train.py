@@ -20,7 +20,7 @@ from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
-from tsforecast.features.auto import resolve
+from tsforecast.features.auto import auto_keys, resolve
 from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
 from tsforecast.forecasting.stored import to_storage
@@ -136,6 +136,7 @@ def train(
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
 
+    asked = config
     config, read = resolve_and_part(config, read_data(config, source))
     panel = read.panel
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
@@ -176,8 +177,13 @@ def train(
         fallbacks=fallbacks,
         failures=read.failures,
     )
+    origin = {
+        "data_hash": data_hash(panel),
+        "repairs": read.repairs,
+        "auto": auto_keys(asked, learned.config),
+    }
     with new_run(path, overwrite=overwrite or resume) as folder:
-        _write(folder, trained, origin={"data_hash": data_hash(panel), "repairs": read.repairs})
+        _write(folder, trained, origin=origin)
         _draw(folder / "plots", trained, test)
     remove_checkpoint(checkpoint)
     return trained
