@@ -10,6 +10,7 @@ from synthetic import config, seasonal_frame
 import tsforecast
 from tsforecast.config.schema import CELL_NAMES
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
+from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows.predict import load_run, predict
 from tsforecast.workflows.train import check_skill, report, train
@@ -40,7 +41,7 @@ def test_a_run_folder_holds_what_the_design_says(tmp_path: Path) -> None:
     }
     assert not (tmp_path / ".run.train").exists()
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert set(metrics["test"]["models"]) == {"lstm", "naive", "seasonal_naive", "drift"}
+    assert set(metrics["test"]["models"]) == {"lstm", *BASELINES}
     written = pd.read_csv(tmp_path / "run" / "forecast.csv")
     assert written["y_hat"].tolist() == trained.forecast["y_hat"].tolist()
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
