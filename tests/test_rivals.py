@@ -167,7 +167,7 @@ def test_values_are_transformed_and_differenced_as_for_the_network(name: str) ->
 
 
 def test_a_series_shorter_than_the_window_is_padded_as_for_the_network() -> None:
-    long, short = series(n=1)[0], [4.0, 7.0]
+    long = series(n=1)[0]
     base = ground(panel_of(long), scaling="seasonal")
     scale = np.abs(long[SEASON:] - long[:-SEASON]).mean()
     rows, targets = [], []
@@ -176,11 +176,14 @@ def test_a_series_shorter_than_the_window_is_padded_as_for_the_network() -> None
         rows.append(row)
         targets.append((long[end] - center) / scale)
     model = Ridge().fit(rows, targets)
-    # A new series is scaled by its own rows: without a season, by their standard deviation, 1.5 about 5.5.
-    expected = 5.5 + 1.5 * model.predict([[0, -1, 1, 1, 1]]).item()
-    panel = replace(panel_of(short), unique_ids=("new",))
-    found = rival_forecasts(["ridge"], base, panel, panel.last_cutoffs, 1).y_hat["ridge"]
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    # A new series is scaled by its own rows: one value has no spread, so the unit stays.
+    first = 4 + model.predict([[0, 0, 0, 0, 1]]).item()
+    center = (4 + first) / 2
+    newest = first - center
+    second = center + model.predict([[0, 4 - center, newest, newest, 1]]).item()
+    panel = replace(panel_of([4.0]), unique_ids=("new",))
+    found = rival_forecasts(["ridge"], base, panel, panel.last_cutoffs, 2).y_hat["ridge"]
+    assert found[0] == pytest.approx([first, second], rel=1e-5)
 
 
 def test_ridge_of_values_that_hardly_differ_is_solved_without_a_warning() -> None:
