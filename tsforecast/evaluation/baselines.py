@@ -135,8 +135,8 @@ def _seasonal_indices(y: FloatArray, season_length: int) -> FloatArray | None:
     count = np.bincount(phase[known], minlength=season_length)
     total = np.bincount(phase[known], weights=ratio[known], minlength=season_length)
     index: FloatArray = total / np.maximum(count, 1)
-    usable = np.isfinite(index).all() and (index > 0).all()
-    return index / index.mean() if usable else None
+    # Only their ratios are used, so they need not average to 1.
+    return index if np.isfinite(index).all() and (index > 0).all() else None
 
 
 def _is_seasonal(y: FloatArray, season_length: int) -> bool:
