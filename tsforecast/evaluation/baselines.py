@@ -73,11 +73,11 @@ def drift(panel: Panel, cutoffs: Cutoffs, horizon: int, _season_length: int) -> 
 
 
 def window_average(panel: Panel, cutoffs: Cutoffs, horizon: int, season_length: int) -> FloatArray:
-    """The mean of the last ``season_length`` values, repeated, ``(n_cutoffs, horizon)``.
+    """The mean of the last season, or of as many values as are forecast where there is none, ``(n_cutoffs, horizon)``.
 
     Masked values do not count; where all are masked it is the newest value before them.
     """
-    rows = cutoffs.rows[:, None] - np.arange(season_length)
+    rows = cutoffs.rows[:, None] - np.arange(season_length if season_length > 1 else horizon)
     inside = rows >= panel.offsets[cutoffs.series, None]
     values = np.where(inside, panel.y[np.maximum(rows, 0)], np.nan)
     count = (~np.isnan(values)).sum(axis=1)
