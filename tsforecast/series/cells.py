@@ -21,8 +21,10 @@ from tsforecast.series.panel import FloatArray, IntArray
 __all__ = [
     "MISSING",
     "CellError",
+    "dictionary_of",
     "fitting_formats",
     "in_zone",
+    "is_text",
     "looks_like_number",
     "number_marks",
     "to_ids",
@@ -114,9 +116,9 @@ def to_ids(column: Column) -> pd.Categorical:
     Raises:
         CellError: an empty name, or a column of neither text nor integers.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
-    encoded = _encoded(column)
+    encoded = dictionary_of(column)
     names = encoded.dictionary.to_pylist()
     codes = np.asarray(pc.fill_null(encoded.indices, -1))
     nameless = [-1, *(code for code, name in enumerate(names) if not name)]
@@ -137,7 +139,7 @@ def to_words(column: Column) -> pd.Series[str]:
     Raises:
         CellError: a column of neither text, integers nor booleans.
     """
-    if not _is_text(column) and not any(
+    if not is_text(column) and not any(
         of_kind(column.type) for of_kind in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
     ):
         raise CellError(f"type {column.type} is no category; expected text or integers", code="V402")
@@ -154,7 +156,7 @@ def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = No
         CellError: text that is no number, a number that float64 cannot hold, or a column of another type.
     """
     kind = column.type
-    if _is_text(column):
+    if is_text(column):
         return _numbers_from_text(column.cast(pa.string()), decimal=decimal, thousands=thousands)
     if not any(is_kind(kind) for is_kind in NUMERIC):
         raise CellError(f"type {kind} is not numeric; expected integers or floats", code="V402")
@@ -176,7 +178,7 @@ def to_integers(column: Column) -> IntArray:
     if pa.types.is_integer(column.type):
         _refuse_null(column)
         return np.asarray(column.cast(pa.int64()).to_numpy())
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq",
             code="T304",
@@ -209,13 +211,13 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
         return _as_index(column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).to_pandas())
     if pa.types.is_integer(kind) and time_format != "auto":
         column, kind = column.cast(pa.string()), pa.string()
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {kind} is no time; expected text, dates or timestamps, "
             "or data.freq: integer for integers that count steps",
             code="T304",
         )
-    encoded = _encoded(column)
+    encoded = dictionary_of(column)
     spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
     try:
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
@@ -235,7 +237,7 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
         CellError: a cell that is no integer, a year beyond 9999, or a count of nanoseconds that is not one of
             microseconds.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(
             f"type {column.type} is not integer, as data.format.unit asks for; remove that key", code="T304"
         )
@@ -433,12 +435,12 @@ def _clipped(cell: str) -> str:
     return repr(cell if len(cell) <= 60 else cell[:57] + "...")
 
 
-def _is_text(column: Column) -> bool:
+def is_text(column: Column) -> bool:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _encoded(column: Column) -> Column:
+def dictionary_of(column: Column) -> Column:
     """One dictionary array of text, its spellings in the order of their first row."""
     encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
     return encoded.unify_dictionaries().combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

@@ -23,6 +23,7 @@ from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
 from tsforecast.series.isolate import Failure, Isolated, isolated_panel, not_forecast
+from tsforecast.series.joined import parts_of_id, quoted
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import name_of, read_future, read_table
 from tsforecast.series.sources import is_read
@@ -294,16 +295,32 @@ def _position_of(axis: TimeAxis, as_of: str) -> int:
 
 
 def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
-    """The forecast table with the user's own names for the columns that came from their file."""
-    names = {"ds": data.time}
-    if data.id:
-        names["unique_id"] = data.id
-    taken = sorted(set(names.values()) & set(frame.columns.difference(list(names))))
+    """The forecast table with the user's own names for the columns that came from their file.
+
+    Names that were put together from several columns become these columns again, as text; timestamps stay whole, in
+    ``ds``.
+    """
+    times, ids = data.time_columns, data.id_columns
+    names = {"ds": times[0]} if len(times) == 1 else {}
+    kept = set(frame.columns) - set(names) - ({"unique_id"} if ids else set())
+    taken = sorted({*names.values(), *ids} & kept)
     if taken:
         raise ConfigError(
             f"--names input: your column {taken[0]!r} is also one of the forecast's; use --names tsforecast."
         )
-    return frame.rename(columns=names)
+    frame = frame.rename(columns=names | ({"unique_id": ids[0]} if len(ids) == 1 else {}))
+    if len(ids) < 2:
+        return frame
+    each = {name: parts_of_id(name) for name in frame["unique_id"].unique()}
+    if other := [name for name, found in each.items() if len(found) != len(ids)]:
+        raise ConfigError(
+            f"--names input: series {other[0]!r} was not put together from {quoted(ids)}; use --names tsforecast."
+        )
+    for place, column in enumerate(ids):
+        frame.insert(
+            place, column, frame["unique_id"].map({name: found[place] for name, found in each.items()})
+        )
+    return frame.drop(columns="unique_id")
 
 
 def read_like(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
