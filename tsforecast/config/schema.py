@@ -59,6 +59,7 @@ DuplicatePolicy = Literal["error", "mean", "last", "sum"]
 FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"]
 InfinitePolicy = Literal["error", "mask"]
 NegativePolicy = Literal["keep", "error", "zero"]
+RepeatedHour = Literal["error", "first", "second"]
 BadSeriesPolicy = Literal["fail", "skip", "baseline"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
@@ -166,6 +167,13 @@ class FormatConfig(_Section):
         "converted to it; `null` keeps them as they are.",
     )
 
+    repeated_hour: RepeatedHour = Field(
+        default="error",
+        title="repeated hour",
+        description="A local time that daylight saving makes the clock show twice, where a series has it once: refuse, "
+        "or take it for the `first` or `second`. Where a series has it twice, the order of its rows tells.",
+    )
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
@@ -232,6 +240,15 @@ class FormatConfig(_Section):
                 f"{_clipped(time_format)} has no field such as %Y; write e.g. '%d.%m.%Y', or auto"
             )
         return time_format
+
+    @model_validator(mode="after")
+    def _hours_repeat_in_a_zone(self) -> FormatConfig:
+        if self.repeated_hour != "error" and self.timezone is None:
+            raise ValueError(
+                f"repeated_hour {self.repeated_hour!r} is for local times, and there is no timezone; name it, or "
+                "remove repeated_hour"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unit_or_pattern(self) -> FormatConfig:

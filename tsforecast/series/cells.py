@@ -23,7 +23,6 @@ __all__ = [
     "CellError",
     "dictionary_of",
     "fitting_formats",
-    "in_zone",
     "is_text",
     "looks_like_number",
     "number_marks",
@@ -263,32 +262,6 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex((seconds * 1_000_000 + parts // per_second).view("datetime64[us]")).tz_localize(
         "UTC"
     )
-
-
-def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
-    """Timestamps in a time zone: converted, or read on its clock where they have none, ``(n_rows,)``.
-
-    Raises:
-        CellError: an hour that daylight saving leaves out, or one that it repeats, which is two instants.
-    """
-    if moments.tz is not None:
-        return moments.tz_convert(timezone)
-    shifted = moments.tz_localize(
-        timezone, nonexistent="NaT", ambiguous=np.ones(len(moments), dtype=np.bool_)
-    )
-    wrong = {"does not exist": shifted.isna()}
-    naive = moments.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT")
-    wrong["is there twice"] = naive.isna()
-    for problem, rows in wrong.items():
-        if rows.any():
-            wrong_rows = np.flatnonzero(rows)
-            raise CellError(
-                f"{str(moments[wrong_rows[0]])!r} {problem} on the clock of {timezone} (daylight saving); "
-                "write timestamps with their offset, as in 2024-10-27T02:30+01:00",
-                wrong_rows,
-                code="T303",
-            )
-    return shifted
 
 
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:

@@ -20,6 +20,7 @@ from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.cells import MISSING, looks_like_number
 from tsforecast.series.csvfile import CsvFile, open_csv, read_columns, refuse_other_kinds, undecoded
+from tsforecast.series.dateparts import other_parts, reading_of_parts
 from tsforecast.series.dates import (
     GUESS,
     LIKELY,
@@ -38,7 +39,6 @@ from tsforecast.series.layout import (
     separator_of,
 )
 from tsforecast.series.panel import Panel
-from tsforecast.series.parts import other_parts, reading_of_parts
 from tsforecast.series.read import STDIN, listed, opener_of, read_table
 from tsforecast.series.roles import (
     DATE_PARTS,

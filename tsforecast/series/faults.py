@@ -28,7 +28,7 @@ from tsforecast.series.sources import Part, local_files, open_file
 __all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "readable_part"]
 
 # Codes of faults that leave the rest of the file readable.
-IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "V401")
+IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "T314", "V401")
 MOST_ROWS = 1_000_000
 MOST_KINDS = 20  # ways in which one column may be wrong
 

@@ -17,7 +17,6 @@ from tsforecast.config.schema import CovariatesConfig, DataConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import (
     CellError,
-    in_zone,
     to_ids,
     to_integers,
     to_numbers,
@@ -27,6 +26,7 @@ from tsforecast.series.cells import (
 )
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.joined import joined_ids, joined_times, quoted
+from tsforecast.series.localtime import LocalClock
 from tsforecast.series.sources import (
     Part,
     joined_tables,
@@ -69,14 +69,13 @@ class Source:
     table: Any  # a pyarrow table, the rows of all parts
     parts: Sequence[Part]
 
-    def times(self, data: DataConfig) -> Any:
-        """The timestamps, or the integers that count time."""
-        columns = self.columns.time
-        return self.read(columns, _time_reader(data), joined_times)
+    def ids(self) -> pd.Categorical | None:
+        """The names of the series, None where no column has them."""
+        return self.read(self.columns.id, to_ids, joined_ids) if self.columns.id else None
 
-    def ids(self) -> pd.Categorical:
-        """The names of the series; the config names columns for them."""
-        return self.read(self.columns.id, to_ids, joined_ids)
+    def times(self, data: DataConfig, ids: pd.Categorical | None) -> Any:
+        """The timestamps, or the integers that count time; what daylight saving repeats is told by series."""
+        return self.read(self.columns.time, _time_reader(data, ids), joined_times)
 
     def read(
         self, columns: Sequence[str], convert: Callable[[Any], Values], join: Join | None = None
@@ -147,9 +146,9 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
         update={"target": [], "covariates": CovariatesConfig(future=names, categorical=words)}
     )
     found = _opened(ahead, source)
-    table: dict[str, Any] = {"ds": found.times(data)}
-    if found.columns.id:
-        table = {"unique_id": found.ids(), **table}
+    ids = found.ids()
+    table: dict[str, Any] = {} if ids is None else {"unique_id": ids}
+    table["ds"] = found.times(data, ids)
     return pd.DataFrame(table | {name: _covariate(found, name) for name in names})
 
 
@@ -214,13 +213,12 @@ def long_table(source: Source, data: DataConfig) -> pd.DataFrame:
             f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it.",
             code="F111",
         )
-    ds = source.times(data)
+    ids = source.ids()
+    ds = source.times(data, ids)
     y = [source.read([target], _number_reader(source)) for target in columns.targets]
     covariates = {name: _covariate(source, name) for name in columns.covariates}
     n_rows, n_targets = len(ds), len(y)
-    if columns.id:
-        ids = source.ids()
-    else:
+    if ids is None:
         names = pd.Index(columns.targets, dtype="str")
         ids = pd.Categorical.from_codes(np.repeat(np.arange(n_targets), n_rows), categories=names)
     table = {"unique_id": ids, "ds": ds, "y": y[0], **covariates}
@@ -247,10 +245,11 @@ def _or_words(error: DataError, name: str) -> DataError:
     return DataError(f"{error} {advice}", code=error.code)
 
 
-def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
+def _time_reader(data: DataConfig, ids: pd.Categorical | None) -> Callable[[Any], Any]:
     if data.freq == INTEGER:
         return to_integers
     form = data.format
+    clock = LocalClock(form.timezone, form.repeated_hour, ids) if form.timezone else None
 
     def read(column: Any) -> pd.DatetimeIndex:
         if form.unit:
@@ -259,7 +258,7 @@ def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
             moments = _joined_timestamps(column, form.time_format)
         else:
             moments = to_timestamps(column, time_format=form.time_format)
-        return in_zone(moments, form.timezone) if form.timezone else moments
+        return clock.instants(moments) if clock else moments
 
     return read
 
