@@ -286,3 +286,21 @@ def test_timestamps_of_several_columns_stay_whole_under_input_names() -> None:
 def test_times_of_databases_are_times_of_day() -> None:
     frame = pd.DataFrame({"day": ["2024-01-01"], "hour": [datetime.time(5, 30, 0, 250_000)], "y": [1.0]})
     assert read_table(config(), source=frame)["ds"].tolist() == [pd.Timestamp("2024-01-01 05:30:00.25")]
+
+
+def test_future_covariates_find_their_composite_series(tmp_path: Path) -> None:
+    frame = pd.concat(
+        seasonal_frame(n_series=1, length=66, seed=k).assign(store=s, item=i, price=float(k))
+        for k, (s, i) in enumerate([("n", 7), ("s", 7)])
+    ).drop(columns="unique_id")
+    data = {"path": "unused.csv", "time": "ds", "target": "y", "id": ["store", "item"]}
+    settings = {
+        "data": {**data, "covariates": {"future": ["price"]}},
+        "horizon": 6,
+        "model": {"hidden_size": 4},
+        "training": {"max_steps": 2},
+    }
+    past = frame["ds"] < "2020-01-01"
+    train(config_from_mapping(settings), path=tmp_path / "run", source=frame[past])
+    made, _ = predict(load_run(tmp_path / "run"), future=frame[~past].drop(columns="y"))
+    assert made.groupby("unique_id", observed=True).size().to_dict() == {"n/7": 6, "s/7": 6}

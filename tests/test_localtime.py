@@ -19,6 +19,7 @@ from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.cells import CellError
 from tsforecast.series.localtime import LocalClock
 from tsforecast.series.read import read_table
+from tsforecast.workflows.check import check
 from tsforecast.workflows.predict import csv_text, load_run, predict
 from tsforecast.workflows.train import train
 
@@ -202,3 +203,20 @@ def test_future_covariates_over_the_switch_are_told_apart_as_well(tmp_path: Path
     train(settings, path=tmp_path / "run", source=frame[:240])
     made, _ = predict(load_run(tmp_path / "run"), future=frame[["ds", "price"]][240:])
     assert len(made) == 24
+
+
+def test_check_tells_of_repeated_hours_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    wall = on_the_wall(instants(60, 12), BERLIN)
+    frame = pd.DataFrame({"ds": wall, "y": [*map(str, range(11)), "x"]}).drop(index=5)
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    data = {
+        "path": str(tmp_path / "data.csv"),
+        "time": "ds",
+        "target": "y",
+        "format": {"timezone": BERLIN},
+    }
+    report = check(config_from_mapping({"data": data, "horizon": 1}))
+    assert {(entry.code, entry.line, entry.repair) for entry in report.entries} == {
+        ("T314", 7, "data.format.repeated_hour: first"),
+        ("V401", 12, None),
+    }
