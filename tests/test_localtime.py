@@ -217,6 +217,6 @@ def test_check_tells_of_repeated_hours_beside_what_else_is_wrong(tmp_path: Path)
     }
     report = check(config_from_mapping({"data": data, "horizon": 1}))
     assert {(entry.code, entry.line, entry.repair) for entry in report.entries} == {
-        ("T314", 7, "data.format.repeated_hour: first"),
+        ("T314", 6, "data.format.repeated_hour: first"),
         ("V401", 12, None),
     }

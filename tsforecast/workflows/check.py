@@ -236,9 +236,9 @@ def _told_by_series(error: DataError, where: str) -> list[Entry]:
 def _told(error: DataError, where: str) -> Entry:
     """What a message of the reader says, taken apart."""
     message = str(error)
-    line, setting = LINE.search(message), SETTING.search(message)
     # As in `data.csv: line 3, column 'y': what was found, expected that; what to do.`
     sentence = PLACE.sub("", message.removesuffix(".").removeprefix(f"{where}: "))
+    line, setting = LINE.search(message), SETTING.search(sentence)  # data.csv is no setting
     problem, _, remedy = sentence.partition("; ")
     found, _, expected = problem.partition(", expected ")
     count = COUNT.search(message)
