@@ -3,7 +3,7 @@ import torch
 
 from tsforecast.config.schema import CELL_NAMES, CELLS_WITH
 from tsforecast.recurrent.cells import CELLS
-from tsforecast.recurrent.heads import PointHead
+from tsforecast.recurrent.heads import HeadLayer, Unit
 from tsforecast.recurrent.network import Network
 
 
@@ -32,9 +32,9 @@ def test_the_schema_says_which_cell_has_which_setting() -> None:
 def test_a_causal_network_forecasts_after_every_step(
     cell: str, num_layers: int, batch: int, time: int
 ) -> None:
-    y_hat, state = make_network(cell, num_layers=num_layers)(torch.randn(batch, time, 4))
+    parameters, state = make_network(cell, num_layers=num_layers, head="normal")(torch.randn(batch, time, 4))
     h = state[0] if isinstance(state, tuple) else state
-    assert y_hat.shape == (batch, time)
+    assert parameters.shape == (batch, time, 2)
     assert h.shape == (num_layers, batch, 6)
 
 
@@ -59,7 +59,8 @@ def test_the_last_states_of_both_directions_make_the_forecast(cell: str) -> None
     h = (
         state[0] if isinstance(state, tuple) else state
     )  # torch's own last states: (directions, batch, hidden)
-    expected = x[:, -1, :2] @ network.base + network.head(torch.cat([h[0], h[1]], dim=1)[:, None]).squeeze(1)
+    correction = network.head(torch.cat([h[0], h[1]], dim=1)[:, None]).squeeze(1)
+    expected = (x[:, -1, :2] @ network.base)[:, None] + correction
     torch.testing.assert_close(network.last_step(x), expected)
 
 
@@ -84,4 +85,5 @@ def test_dropout_acts_between_layers_and_in_training_only() -> None:
 def test_the_loss_is_the_mean_absolute_error_of_the_observed_targets() -> None:
     y_hat, y = torch.tensor([[1.0, 2.0], [3.0, 9.0]]), torch.tensor([[2.0, 4.0], [3.0, 0.0]])
     observed = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    assert PointHead(3).loss(y_hat, y, observed).item() == pytest.approx((1 + 2 + 0) / 3)
+    unit = Unit(torch.zeros(2, 1), torch.ones(2, 1))
+    assert HeadLayer(3).loss(y_hat[..., None], y, observed, unit).item() == pytest.approx((1 + 2 + 0) / 3)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from synthetic import config, panel_of, seasonal_frame, seasonal_series
 
-from tsforecast.config.schema import Config
-from tsforecast.features.scaling import SCALINGS, UNCENTERED, fit_scales, lost_in_float32, window_scale
+from tsforecast.config.schema import UNCENTERED_SCALINGS, Config
+from tsforecast.features.scaling import SCALINGS, fit_scales, lost_in_float32, window_scale
 from tsforecast.workflows.predict import load_run, predict
 from tsforecast.workflows.train import train
 
@@ -148,7 +148,7 @@ def test_a_window_without_a_value_or_without_spread_takes_the_scale_of_its_serie
         name, torch.zeros(2, 2, dtype=torch.float64), observed, center=own, scale=3 * own
     )
     assert scale.tolist() == [[21], [21]]
-    assert center[0].item() == (0 if name in UNCENTERED else 7)
+    assert center[0].item() == (0 if name in UNCENTERED_SCALINGS else 7)
 
 
 def test_the_short_names_are_those_two() -> None:
@@ -188,7 +188,7 @@ def test_scaling_is_finite_and_undone_to_nine_digits_whatever_the_size(name: str
     torch.testing.assert_close(back, values, rtol=0, atol=1e-9 * largest)
 
 
-@pytest.mark.parametrize("name", sorted(set(SCALINGS) - set(UNCENTERED)))
+@pytest.mark.parametrize("name", sorted(set(SCALINGS) - set(UNCENTERED_SCALINGS)))
 def test_small_noise_on_a_high_level_survives_float32(name: str) -> None:
     noise = np.random.default_rng(0).normal(size=60)
     center, scale = scale_of_window(name, 1e9 + noise)

@@ -8,7 +8,7 @@ import torch
 from synthetic import config, seasonal_frame
 
 import tsforecast
-from tsforecast.config.schema import CELL_NAMES
+from tsforecast.config.schema import CELL_NAMES, HEAD_NAMES, Config
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.training.fit import Watcher
@@ -286,3 +286,64 @@ def test_the_final_fit_of_a_reservoir_corrects_the_naive_base_again(tmp_path: Pa
     base = trained.model.network.base.detach()
     assert base.max().item() == pytest.approx(1.0, abs=1e-6)
     assert base.sum().item() == pytest.approx(1.0, abs=1e-6)
+
+
+def with_head(head: str, **changes: object) -> Config:
+    return config(model={"hidden_size": 8, "head": head}, **changes)
+
+
+@pytest.mark.parametrize("head", HEAD_NAMES)
+def test_every_head_trains_and_says_what_its_forecast_is(tmp_path: Path, head: str) -> None:
+    frame = FRAME.assign(y=FRAME["y"].round())
+    trained = train(with_head(head), path=tmp_path / "run", source=frame)
+    is_mean = head in ("mse", "normal", "negative_binomial", "zero_inflated")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["y_hat"] == ("mean" if is_mean else "median")
+    assert trained.forecast[["y_hat", "q0.1", "q0.9"]].notna().all(axis=None)
+    losses = [record["loss"] for record in trained.fit.history if record["loss"] is not None]
+    assert all(map(math.isfinite, losses))
+    loaded = load_run(tmp_path / "run", device="cpu")
+    pd.testing.assert_frame_equal(predict(loaded)[0], trained.forecast)
+
+
+@pytest.mark.parametrize(
+    ("head", "value", "taken"),
+    [
+        ("negative_binomial", 2.5, "counts, 0, 1, 2"),
+        ("zero_inflated", -1.0, "counts, 0, 1, 2"),
+        ("log_normal", 0.0, "numbers above 0"),
+    ],
+)
+def test_a_value_that_the_head_does_not_take_is_refused(
+    tmp_path: Path, head: str, value: float, taken: str
+) -> None:
+    frame = FRAME.assign(y=FRAME["y"].round())
+    frame.loc[30, "y"] = value
+    with pytest.raises(DataError, match=f"series 's0': the value {value:g} at .* model.head .*{taken}"):
+        train(with_head(head), path=tmp_path / "run", source=frame)
+
+
+def test_a_head_of_counts_is_scaled_without_a_centre(tmp_path: Path) -> None:
+    frame = FRAME.assign(y=FRAME["y"].round())
+    trained = train(with_head("negative_binomial"), path=tmp_path / "run", source=frame)
+    assert trained.config.scaling == "mean_abs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"transform": "log1p"}, "transform: log1p changes them"),
+        ({"difference": 1}, "difference: 1 changes them"),
+        ({"scaling": "standard"}, "scaling 'standard' subtracts a centre"),
+    ],
+)
+def test_settings_that_do_not_fit_a_head_of_counts_are_refused(
+    changes: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        with_head("zero_inflated", **changes)
+
+
+def test_a_reservoir_has_the_head_it_is_fitted_by(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="fitted to squared errors"):
+        config(model={"cell": "esn", "head": "normal"})

@@ -33,7 +33,11 @@ __all__ = [
     "CELLS_WITH",
     "CELL_NAMES",
     "CONFIG_KEYS",
+    "COUNT_HEADS",
+    "HEAD_NAMES",
+    "POSITIVE_HEADS",
     "SHORT_FORMS",
+    "UNCENTERED_SCALINGS",
     "Config",
     "CovariatesConfig",
     "DataConfig",
@@ -55,6 +59,17 @@ CalendarFeature = Literal[
     "minute_of_hour", "hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month_of_year"
 ]
 Cell = Literal["rnn", "leaky_rnn", "esn", "lstm", "lstm_peephole", "lstm_coupled", "gru", "bilstm", "bigru"]
+HeadName = Literal[
+    "mae",
+    "mse",
+    "huber",
+    "quantiles",
+    "normal",
+    "student_t",
+    "negative_binomial",
+    "zero_inflated",
+    "log_normal",
+]
 DuplicatePolicy = Literal["error", "mean", "last", "sum"]
 FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"]
 InfinitePolicy = Literal["error", "mask"]
@@ -65,6 +80,12 @@ BadSeriesPolicy = Literal["fail", "skip", "baseline"]
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
 SHORT_FORMS = MappingProxyType({"bilstm": "lstm", "bigru": "gru"})
 CELL_NAMES: tuple[str, ...] = tuple(name for name in get_args(Cell) if name not in SHORT_FORMS)
+HEAD_NAMES: tuple[str, ...] = get_args(HeadName)
+# Heads that take only some values, and count in the unit of the data.
+COUNT_HEADS = ("negative_binomial", "zero_inflated")
+POSITIVE_HEADS = ("log_normal",)
+# Scalings that subtract nothing.
+UNCENTERED_SCALINGS = ("none", "mean_abs", "mean_abs_by_window")
 # Settings that not every cell has, and the cells that have them.
 CELLS_WITH: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -476,6 +497,13 @@ class ModelConfig(_Section):
     bidirectional: bool = Field(
         default=False, description="Also read the lookback backwards (never past the cutoff)."
     )
+    head: Auto | HeadName = Field(
+        default="auto",
+        title="head",
+        description="What is learned of the next value: a point (`mae`, `mse`, `huber`), `quantiles`, or a "
+        "distribution; counts: `negative_binomial`, `zero_inflated`; values above 0: `log_normal`. `auto`: `mae`, and "
+        "`mse` for `esn`. See docs/uncertainty.md.",
+    )
     lags: Auto | list[PastSteps] = Field(
         default="auto",
         description="Earlier target values read beside the newest, in steps back from the step to forecast.",
@@ -540,6 +568,10 @@ class ModelConfig(_Section):
             raise ValueError("cell 'esn' reads the window forward only; remove bidirectional: true")
         if self.dropout > 0:
             raise ValueError(f"cell 'esn' is not trained by gradients; remove dropout: {self.dropout}")
+        if self.head not in ("auto", "mse"):
+            raise ValueError(
+                f"cell 'esn' is fitted to squared errors, which is head: mse; remove head: {self.head}"
+            )
         if self.leak == "learned":
             raise ValueError("cell 'esn' has no learned leak; write a number in (0, 1], or auto")
         return self
@@ -662,6 +694,21 @@ class Config(_Section):
     runtime: RuntimeConfig = Field(
         default_factory=RuntimeConfig, description="Where the numbers are computed."
     )
+
+    @model_validator(mode="after")
+    def _heads_of_the_data_itself(self) -> Config:
+        head = self.model.head
+        if head in (*COUNT_HEADS, *POSITIVE_HEADS) and (self.transform != "none" or self.difference):
+            done = f"difference: {self.difference}" if self.difference else f"transform: {self.transform}"
+            raise ValueError(
+                f"model.head {head!r} is about the values themselves, and {done} changes them; remove one of the two"
+            )
+        if head in COUNT_HEADS and self.scaling not in ("auto", *UNCENTERED_SCALINGS):
+            raise ValueError(
+                f"model.head {head!r} counts from 0, and scaling {self.scaling!r} subtracts a centre; write "
+                f"scaling: auto, or one of {', '.join(UNCENTERED_SCALINGS)}"
+            )
+        return self
 
     @field_validator("season_length")
     @classmethod

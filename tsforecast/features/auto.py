@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, Config, ModelConfig
+from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, COUNT_HEADS, Config, ModelConfig
 from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
@@ -88,7 +88,7 @@ def resolve(config: Config, panel: Panel) -> Config:
         update={
             "season_length": seasons,
             "lookback": lookback,
-            "scaling": "seasonal" if config.scaling == "auto" else config.scaling,
+            "scaling": _scaling(config),
             "split": config.split.model_copy(update={"validation": validation, "test": test}),
             "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
             "model": resolve_model(config.model, lags=lags, lookback=lookback),
@@ -132,6 +132,7 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
     is_reservoir = model.cell == "esn"
     auto = {
         "hidden_size": RESERVOIR_SIZE if is_reservoir else HIDDEN_SIZE,
+        "head": "mse" if is_reservoir else "mae",
         "lags": lags,
         "leak": RESERVOIR_LEAK if is_reservoir else "learned",
         "ridge": "auto",
@@ -142,6 +143,12 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
     }
     update |= {name: None for name, cells in CELLS_WITH.items() if model.cell not in cells}
     return model.model_copy(update=update)
+
+
+def _scaling(config: Config) -> str:
+    if config.scaling != "auto":
+        return config.scaling
+    return "mean_abs" if config.model.head in COUNT_HEADS else "seasonal"
 
 
 def _surely_held_back(config: Config, panel: Panel) -> int:

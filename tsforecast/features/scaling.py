@@ -15,7 +15,7 @@ from torch import Tensor
 from tsforecast.series.magnitude import binary_unit
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 
-__all__ = ["SCALINGS", "UNCENTERED", "Scales", "fit_scales", "lost_in_float32", "window_scale"]
+__all__ = ["SCALINGS", "Scales", "fit_scales", "lost_in_float32", "window_scale"]
 
 # Spread smaller than this share of the level is rounding noise of float64.
 NOISE = 1e-12
@@ -320,10 +320,6 @@ SCALINGS: dict[str, Scaling] = {
 }
 # Short for the two that are asked for most.
 SCALINGS |= {"series": SCALINGS["standard"], "window": SCALINGS["standard_by_window"]}
-
-
-# Those that subtract nothing.
-UNCENTERED = ("none", "mean_abs", "mean_abs_by_window")
 
 
 def window_scale(

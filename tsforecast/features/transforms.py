@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tsforecast.config.schema import Config
+from tsforecast.config.schema import COUNT_HEADS, POSITIVE_HEADS, Config
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.magnitude import LARGEST
@@ -147,7 +147,7 @@ def fit_transform(panel: Panel, config: Config) -> Transform:
 
 
 def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: str) -> None:
-    """Refuses a value that the transform is not defined for, or that is too large to count with.
+    """Refuses a value that transform or head is not defined for, or that is too large to count with.
 
     Args:
         panel: to be transformed.
@@ -173,6 +173,11 @@ def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: st
             f"cannot be transformed: transform {config.transform!r} takes {curve.expected}",
             _way_out(panel.y[given]),
         ),
+        (
+            _of_head(config.model.head, panel.y),
+            f"is none that model.head {config.model.head!r} takes: {_taken_by(config.model.head)}",
+            "set model.head: auto, or correct the cell",
+        ),
     ):
         wrong = np.flatnonzero(given & ~taken)
         if not len(wrong):
@@ -186,6 +191,18 @@ def check_values(panel: Panel, table: pd.DataFrame, config: Config, *, where: st
             code="V416",
             series={panel.unique_ids[s]: f"a value that {problem}" for s in np.unique(series)},
         )
+
+
+def _of_head(head: str, y: FloatArray) -> BoolArray:
+    """Which values a head can have forecast."""
+    if head in COUNT_HEADS:
+        taken: BoolArray = (y >= 0) & (y == np.round(y))
+        return taken
+    return y > 0 if head in POSITIVE_HEADS else np.ones(len(y), dtype=np.bool_)
+
+
+def _taken_by(head: str) -> str:
+    return "counts, 0, 1, 2 …" if head in COUNT_HEADS else "numbers above 0"
 
 
 def _way_out(y: FloatArray) -> str:

@@ -40,7 +40,15 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
         base=base,
         options=settings.model_dump(include=set(CELLS_WITH)),
         n_categories=features.n_categories,
+        head=_head_of(settings),
     )
+
+
+def _head_of(settings: ModelConfig) -> str:
+    """The head a config names; runs from before there were any say ``auto``."""
+    if settings.head != "auto":
+        return settings.head
+    return "mse" if settings.cell == "esn" else "mae"
 
 
 def to_storage(

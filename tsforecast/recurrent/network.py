@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tsforecast.recurrent.heads import PointHead
+from tsforecast.recurrent.heads import HeadLayer
 from tsforecast.recurrent.layers import State, build_layers, cell_with
 
 __all__ = ["Network"]
@@ -35,6 +35,8 @@ class Network(nn.Module):
         base: which of the ``n_values`` shown values the untrained network returns.
         options: settings of the cell, such as ``reset``; those of other cells are not looked at.
         n_categories: words of each of the last inputs, which hold the number of a word, and 0 for one not learned.
+        head: a name from ``HEADS``.
+        direct_steps: forecast so many steps from the last state, all at once; 0 forecasts one and is fed its own.
     """
 
     def __init__(
@@ -50,9 +52,12 @@ class Network(nn.Module):
         base: int = 0,
         options: Mapping[str, Any] | None = None,
         n_categories: Sequence[int] = (),
+        head: str = "mae",
+        direct_steps: int = 0,
     ) -> None:
         super().__init__()
         self.n_values = n_values
+        self.direct_steps = direct_steps
         self.bidirectional = bidirectional
         self.cell = cell_with(cell, options)
         embeddings = [_embedding(n) for n in n_categories]
@@ -66,7 +71,8 @@ class Network(nn.Module):
             dropout=dropout,
             bidirectional=bidirectional,
         )
-        self.head = PointHead(hidden_size * (2 if bidirectional else 1))
+        seen = hidden_size * (2 if bidirectional else 1)
+        self.head = HeadLayer(seen, head, n_steps=direct_steps or 1)
         self.base = nn.Parameter(torch.empty(n_values))
         self.reset_base(base)
 
@@ -78,24 +84,35 @@ class Network(nn.Module):
             self.base[base] = 1.0
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Forecasts of the step after each step read, and the state to go on with; for causal networks.
+        """The head's parameters for the step after each step read, and the state to go on with; for causal networks.
 
         Args:
             x: inputs, ``(batch, time, features)``; the first ``n_values`` features are values.
             state: what an earlier call returned, or None to start.
 
         Returns:
-            Scaled forecasts, ``(batch, time)``, and the state.
+            Parameters, scaled, ``(batch, time, n_parameters)``, and the state.
         """
         hidden, state = self.recurrence(self.encoded(x), state)  # (batch, time, hidden)
         return self._corrected(x, hidden), state
 
     def last_step(self, x: Tensor) -> Tensor:
-        """Forecast of the step after the window, ``(batch,)``, from the last state of each direction.
+        """Parameters of the step after the window, ``(batch, n_parameters)``, from the last state of each direction.
 
         The backward direction ends at the start of the window, so its last state stands there.
         """
         return self._corrected(x[:, -1:], self.seen_by_head(x)).squeeze(1)
+
+    def all_steps(self, x: Tensor, shown: Tensor) -> Tensor:
+        """Parameters of each of the ``direct_steps``, ``(batch, direct_steps, n_parameters)``, from the last state.
+
+        Args:
+            x: inputs of the window.
+            shown: values that make the base of each step, none of them forecast, ``(batch, direct_steps, n_values)``.
+        """
+        hidden = self.seen_by_head(x)
+        correction = self.head(hidden).squeeze(1).unflatten(1, (self.direct_steps, -1))
+        return self.head.based(correction, self._base(shown, hidden))
 
     def seen_by_head(self, x: Tensor) -> Tensor:
         """The last state of each direction, ``(batch, 1, directions * hidden)``, which the step after is made from."""
@@ -122,7 +139,11 @@ class Network(nn.Module):
 
     def _corrected(self, x: Tensor, hidden: Tensor) -> Tensor:
         correction: Tensor = self.head(hidden)
-        return x[..., : self.n_values] @ self.base + correction
+        return self.head.based(correction, self._base(x[..., : self.n_values], hidden))
+
+    def _base(self, shown: Tensor, hidden: Tensor) -> Tensor:  # noqa: ARG002
+        """What the head corrects, ``(batch, time)``, from the values that are shown, ``(batch, time, n_values)``."""
+        return shown @ self.base
 
 
 def _embedding(n_words: int) -> nn.Embedding:

@@ -15,7 +15,7 @@ from torch import Tensor
 from tsforecast.errors import StoppedError, TrainingError
 from tsforecast.features.windows import Batch, Features
 from tsforecast.recurrent.network import Network
-from tsforecast.recurrent.rollout import one_step_ahead, rollout
+from tsforecast.recurrent.rollout import one_step_parameters, rollout_parameters, unit_of
 from tsforecast.runtime import autocast, flushed_denormals
 from tsforecast.training.plan import Plan
 from tsforecast.training.sampler import Sampler
@@ -131,12 +131,13 @@ def fit(
 def batch_loss(network: Network, features: Features, batch: Batch, plan: Plan, *, closed: bool) -> Tensor:
     """Loss of one batch: of the rollout in a closed-loop step, else of the one-step-ahead forecasts."""
     steps = plan.horizon
-    if network.bidirectional:
+    if network.bidirectional and not network.direct_steps:
         steps = min(steps, MAX_REENCODED_STEPS) if closed else 1
     with autocast(plan.precision, batch.values.device):
-        forecast = rollout if closed else one_step_ahead
-        y_hat = forecast(network, features, batch, steps)
-    return network.head.loss(y_hat, batch.target[:, :steps], batch.target_observed[:, :steps])
+        forecast = rollout_parameters if closed or network.direct_steps else one_step_parameters
+        parameters = forecast(network, features, batch, steps)
+    target, observed = batch.target[:, :steps], batch.target_observed[:, :steps]
+    return network.head.loss(parameters, target, observed, unit_of(batch))
 
 
 @torch.no_grad()

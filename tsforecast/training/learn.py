@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 import torch
 
-from tsforecast.config.schema import Config, ModelConfig
+from tsforecast.config.schema import UNCENTERED_SCALINGS, Config, ModelConfig
 from tsforecast.config.words import listed
 from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.evaluation.scores import actuals, rolling_cutoffs
-from tsforecast.features.scaling import UNCENTERED, Scales, fit_scales, lost_in_float32
+from tsforecast.features.scaling import Scales, fit_scales, lost_in_float32
 from tsforecast.features.transforms import Transform, fit_transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.forecast import FittedModel, forecast_levels, never_negative
@@ -200,7 +200,7 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
 
 
 def _warn_of_lost_changes(seen: Panel, features: Features) -> None:
-    if features.scaling not in UNCENTERED or not (lost := lost_in_float32(seen)):
+    if features.scaling not in UNCENTERED_SCALINGS or not (lost := lost_in_float32(seen)):
         return
     log.warning(
         "scaling: %s subtracts nothing, so the changes of %d series are lost beside their level in float32; "

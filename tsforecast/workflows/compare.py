@@ -148,7 +148,7 @@ def with_cell(config: Config, name: str) -> Config:
         if key not in ("cell", "bidirectional") and (key not in CELLS_WITH or cell == config.model.cell)
     }
     if cell == "esn":
-        kept["dropout"] = 0.0
+        kept |= {"dropout": 0.0, "head": "auto"}
     written = {**kept, "cell": cell, "bidirectional": cell != name}
     return config.model_copy(update={"model": ModelConfig.model_validate(written)})
 

@@ -479,8 +479,8 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
 
 
 def _kind_of_point(model: FittedModel) -> str:
-    """What ``y_hat`` is: a reservoir is fitted to squared errors, and its mean on a curve is a median off it."""
-    return "mean" if model.network.cell.reservoir and model.transform.name == "none" else "median"
+    """What ``y_hat`` is: the head's mean or median; a mean on a curve is nearer to a median off it."""
+    return "mean" if model.network.head.kind.is_mean and model.transform.name == "none" else "median"
 
 
 def _training_range(panel: Panel) -> list[str]:
