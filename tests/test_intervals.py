@@ -39,7 +39,7 @@ def test_beyond_the_measured_lead_times_the_interval_widens_like_a_random_walk()
 def test_missing_actuals_do_not_count() -> None:
     errors = np.tile(np.arange(1.0, 100.0)[:, None], (1, 2))
     holed = np.vstack([errors, np.full((50, 2), np.nan)])
-    assert np.array_equal(fit_spread(errors).half_widths, fit_spread(holed).half_widths)
+    assert np.array_equal(fit_spread(errors).above, fit_spread(holed).above)
 
 
 @given(

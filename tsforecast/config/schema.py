@@ -474,6 +474,11 @@ class SplitConfig(_Section):
     validation: Auto | Steps = Field(
         default="auto", description="Steps before the test part, used to stop training at the right time."
     )
+    calibration: Auto | StepsOrZero = Field(
+        default="auto",
+        description="Steps between validation and test part, whose errors give the intervals their width; 0 takes "
+        "those of the validation part.",
+    )
     test: Auto | StepsOrZero = Field(
         default="auto", description="Last steps, used for the reported score only; 0 reports none."
     )
@@ -613,9 +618,25 @@ class ForecastConfig(_Section):
     quantile_levels: list[Level] = Field(
         default=[0.1, 0.5, 0.9], description="Quantiles beside the point forecast, rising; `[]` for none."
     )
+    strategy: Literal["recursive", "direct"] = Field(
+        default="recursive",
+        title="strategy",
+        description="Feed each forecast back, or forecast the whole horizon from the last state.",
+    )
+    paths: int = Field(
+        default=20,
+        ge=2,
+        le=10_000,
+        description="Sample paths that tell how the width of intervals goes with the series and the step, for heads "
+        "with a distribution.",
+    )
     non_negative: Auto | bool = Field(
         default="auto",
         description="Never forecast below zero; `auto`: for a history that is never negative.",
+    )
+    integer: bool = Field(
+        default=False,
+        description="Round paths, quantiles and a forecast that is a median to whole numbers; a mean is not rounded.",
     )
 
     @field_validator("quantile_levels")
@@ -707,6 +728,15 @@ class Config(_Section):
             raise ValueError(
                 f"model.head {head!r} counts from 0, and scaling {self.scaling!r} subtracts a centre; write "
                 f"scaling: auto, or one of {', '.join(UNCENTERED_SCALINGS)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_reservoir_is_recursive(self) -> Config:
+        if self.model.cell == "esn" and self.forecast.strategy == "direct":
+            raise ValueError(
+                "forecast.strategy 'direct' is learned by gradients, and the readout of cell 'esn' is not; write "
+                "strategy: recursive, or another cell"
             )
         return self
 

@@ -17,6 +17,7 @@ __all__ = [
     "auto_keys",
     "least_history",
     "resolve",
+    "resolve_calibration",
     "resolve_lags",
     "resolve_lookback",
     "resolve_model",
@@ -30,6 +31,8 @@ MAX_SPLIT_WINDOWS = 8
 # A season of more steps than this is left to the lags: reading it step by step costs more than it tells.
 MAX_LOOKBACK = 256
 ENOUGH_WINDOWS = 30
+# The calibration part takes at most one of so many parts of what is left to learn from.
+CALIBRATION_SHARE = 4
 
 # Steps of training: enough to see each window this often, within these limits.
 VISITS = 300
@@ -60,7 +63,10 @@ def resolve(config: Config, panel: Panel) -> Config:
         validation = config.split.validation
     if config.split.test != "auto":
         test = config.split.test
-    learned = panel.drop_last(validation + test)
+    calibration = config.split.calibration
+    if calibration == "auto":
+        calibration = resolve_calibration(config.horizon, lengths, validation=validation, test=test)
+    learned = panel.drop_last(validation + calibration + test)
     lookback = config.lookback
     if lookback == "auto":
         lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
@@ -89,7 +95,9 @@ def resolve(config: Config, panel: Panel) -> Config:
             "season_length": seasons,
             "lookback": lookback,
             "scaling": _scaling(config),
-            "split": config.split.model_copy(update={"validation": validation, "test": test}),
+            "split": config.split.model_copy(
+                update={"validation": validation, "calibration": calibration, "test": test}
+            ),
             "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
             "model": resolve_model(config.model, lags=lags, lookback=lookback),
             "training": training.model_copy(
@@ -207,6 +215,15 @@ def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray
     if room >= 2 * horizon:
         return horizon, horizon
     return max(1, min(horizon, room)), 0
+
+
+def resolve_calibration(horizon: int, lengths: IntArray, *, validation: int, test: int) -> int:
+    """Steps held back to measure intervals by: as many as for the test, at least one horizon.
+
+    It is left out where it would take more than a quarter of what the median series has left to learn from.
+    """
+    room = (int(np.median(lengths)) - validation - test) // CALIBRATION_SHARE
+    return next((steps for steps in (max(test, horizon), horizon) if steps <= room), 0)
 
 
 def resolve_steps(

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsforecast.errors import DataError
+from tsforecast.errors import ConfigError, DataError
 from tsforecast.features.scaling import Scales
 from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
+from tsforecast.forecasting.paths import one_sided_units, paths_of, remapped
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
@@ -25,11 +26,13 @@ __all__ = [
     "forecast",
     "forecast_frame",
     "forecast_levels",
+    "forecast_paths",
     "forecast_values",
     "forecast_windows",
     "frame_of",
     "known_ahead",
     "never_negative",
+    "path_levels",
     "quantile_column",
 ]
 
@@ -56,6 +59,9 @@ class FittedModel:
         horizon: steps it was trained to roll out.
         non_negative: cut forecasts at 0: always, never, or (None) where the history was never negative.
         precision: of the forward pass.
+        seed: of the noise of sample paths.
+        n_paths: paths that give a head's intervals their unit, where the head has a distribution.
+        integer: round paths and quantiles, and a forecast that is a median.
     """
 
     network: Network
@@ -68,6 +74,9 @@ class FittedModel:
     horizon: int
     non_negative: bool | None
     precision: str
+    seed: int = 1
+    n_paths: int = 20
+    integer: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -98,31 +107,43 @@ class Forecasts:
 
     Attributes:
         levels: point forecasts as transformed, ``(n_cutoffs, horizon)``.
-        scale: scale of each window, the unit of the interval widths, ``(n_cutoffs,)``.
+        below: unit of the quantiles below them, ``(n_cutoffs, horizon)`` or ``(n_cutoffs, 1)``.
+        above: unit of those above them, same shape.
         floor: lowest value each forecast may take, in the unit of the data, ``(n_cutoffs,)``.
         series: of each window, ``(n_cutoffs,)``.
         transform: what leads from the data to the levels.
+        is_median: whether the point forecasts are medians; else they are means.
+        integer: whether values that may come are whole.
     """
 
     levels: FloatArray
-    scale: FloatArray
+    below: FloatArray
+    above: FloatArray
     floor: FloatArray
     series: IntArray
     transform: Transform
+    is_median: bool = True
+    integer: bool = False
 
     @property
     def y_hat(self) -> FloatArray:
-        """Point forecasts in the unit of the data, medians, ``(n_cutoffs, horizon)``."""
-        return self.transform.inverse(self.levels, self.series)
+        """Point forecasts in the unit of the data, ``(n_cutoffs, horizon)``; a mean of whole numbers is none."""
+        y_hat = self.transform.inverse(self.levels, self.series)
+        return np.round(y_hat) if self.integer and self.is_median else y_hat
 
     def shifted(self, offsets: FloatArray) -> FloatArray:
-        """Quantiles in the unit of the data, from what to add to the levels in units of the scale, ``(horizon,)``.
+        """Quantiles in the unit of the data, from what to add to the levels in their units.
 
         They are added before the transform is undone: that is where the errors were measured.
+
+        Args:
+            offsets: ``(horizon,)`` or ``(n_cutoffs, horizon)``.
         """
         lowest = self.transform.bound(self.floor, self.series)
-        moved = np.maximum(self.levels + self.scale[:, None] * offsets, lowest[:, None])
-        return self.transform.inverse(moved, self.series)
+        unit = np.where(offsets < 0, self.below, self.above)
+        moved = np.maximum(self.levels + unit * offsets, lowest[:, None])
+        values = self.transform.inverse(moved, self.series)
+        return np.round(values) if self.integer else values
 
 
 def forecast(
@@ -138,26 +159,119 @@ def forecast(
         closed_loop: feed forecasts back; False gives one-step-ahead forecasts over the same steps, each of which
             reads the values before it.
     """
+    steps = model.network.direct_steps
+    if steps and horizon > steps and closed_loop:
+        raise ConfigError(
+            f"horizon: {horizon} steps are asked for, and a run with forecast.strategy: direct forecasts the {steps} "
+            "it was trained for; ask for fewer, or train with a longer horizon."
+        )
     transform = model.transform_of(panel)
+    reader, history = model.reader(panel, horizon=horizon), transform.levels(panel)
     levels, scale = forecast_levels(
+        model.network,
+        reader,
+        cutoffs,
+        horizon,
+        transform=transform,
+        history=history,
+        precision=model.precision,
+        closed_loop=closed_loop,
+    )
+    below = above = scale[:, None]
+    if model.network.has_own_spread and closed_loop:
+        paths = path_levels(
+            model.network,
+            reader,
+            cutoffs,
+            horizon,
+            transform=transform,
+            history=history,
+            n_paths=model.n_paths,
+            seed=model.seed,
+            precision=model.precision,
+        )
+        below, above = one_sided_units(paths, levels, scale)
+    floor = _floor(model, panel, cutoffs)
+    lowest = transform.bound(floor, cutoffs.series)
+    return Forecasts(
+        levels=np.maximum(levels, lowest[:, None]),
+        below=below,
+        above=above,
+        floor=floor,
+        series=cutoffs.series,
+        transform=transform,
+        is_median=not model.network.head.kind.is_mean or transform.name != "none",
+        integer=model.integer,
+    )
+
+
+def path_levels(
+    network: Network,
+    reader: WindowReader,
+    cutoffs: Cutoffs,
+    horizon: int,
+    *,
+    transform: Transform,
+    history: Panel,
+    n_paths: int,
+    seed: int,
+    residuals: FloatArray | None = None,
+    precision: str = "float32",
+) -> FloatArray:
+    """Sample paths as transformed but not differenced, ``(n_cutoffs, n_paths, horizon)``; arguments as there."""
+    steps = paths_of(
+        network,
+        reader,
+        cutoffs,
+        horizon,
+        n_paths=n_paths,
+        seed=seed,
+        residuals=np.zeros((1, 1)) if residuals is None else residuals,
+        precision=precision,
+    )
+    repeated = cutoffs[np.repeat(np.arange(len(cutoffs)), n_paths)]
+    summed = transform.summed(history, repeated, steps.reshape(-1, horizon))
+    return summed.reshape(len(cutoffs), n_paths, horizon)
+
+
+def forecast_paths(
+    model: FittedModel, panel: Panel, cutoffs: Cutoffs, horizon: int, *, n_paths: int
+) -> FloatArray:
+    """Sample paths in the unit of the data that agree with the quantiles, ``(n_cutoffs, n_paths, horizon)``.
+
+    Raises:
+        DataError: future covariates are not known so far ahead.
+    """
+    refuse_unknown_future(panel, cutoffs, horizon)
+    made = forecast(model, panel, cutoffs, horizon)
+    transform = made.transform
+    raw = path_levels(
         model.network,
         model.reader(panel, horizon=horizon),
         cutoffs,
         horizon,
         transform=transform,
         history=transform.levels(panel),
+        n_paths=n_paths,
+        seed=model.seed,
+        residuals=model.spread.residuals,
         precision=model.precision,
-        closed_loop=closed_loop,
     )
-    floor = _floor(model, panel, cutoffs)
-    lowest = transform.bound(floor, cutoffs.series)
-    return Forecasts(
-        levels=np.maximum(levels, lowest[:, None]),
-        scale=scale,
-        floor=floor,
-        series=cutoffs.series,
-        transform=transform,
+    even = (np.arange(n_paths) + 0.5) / n_paths
+    return remapped(raw, _quantiles(model, panel, made, even))
+
+
+def _quantiles(model: FittedModel, panel: Panel, made: Forecasts, levels: FloatArray) -> FloatArray:
+    """Calibrated quantiles in the unit of the data, ``(n_cutoffs, horizon, levels)``."""
+    group = model.spread.groups_of([panel.unique_ids[series] for series in made.series])
+    horizon = made.levels.shape[1]
+    offsets = np.stack(
+        [model.spread.offsets(horizon, levels, k) for k in range(int(group.max(initial=0)) + 1)]
     )
+    quantiles = np.empty((*made.levels.shape, len(levels)))
+    for k in range(len(levels)):
+        quantiles[..., k] = made.shifted(offsets[group, :, k])
+    return quantiles
 
 
 def forecast_levels(
@@ -260,9 +374,8 @@ def forecast_values(
     """
     refuse_unknown_future(panel, cutoffs, horizon)
     made = forecast(model, panel, cutoffs, horizon)
-    offsets = model.spread.offsets(horizon, quantile_levels)  # (horizon, levels)
-    quantiles = (made.shifted(offsets[:, k]) for k in range(len(quantile_levels)))
-    return np.stack([made.y_hat, *quantiles], axis=2)
+    quantiles = _quantiles(model, panel, made, np.asarray(quantile_levels, dtype=np.float64))
+    return np.concatenate([made.y_hat[..., None], quantiles], axis=2)
 
 
 def frame_of(

@@ -1,87 +1,170 @@
 """Intervals from errors that were really made: how far held-back forecasts were off, by lead time.
 
-The errors are pooled over the series after scaling. The interval is symmetric about the forecast, which therefore
-stays its median. The method is split conformal prediction (Vovk et al. 2005; Lei et al. 2018) at each lead time;
-time windows are not exchangeable, so its coverage is measured, not promised.
+The errors are those of windows that neither trained the network nor stopped its training nor score it. They are
+counted in the unit of each forecast, and pooled over the series; a series with enough windows of its own is judged by
+those. Where the forecast is a median the interval is symmetric about it in that unit, so that it stays one; about a
+mean each side has its own errors.
+
+The method is split conformal prediction (Vovk et al. 2005; Lei et al. 2018) at each lead time, with errors in the unit
+of the forecast as there in section 5.2. Time windows are not exchangeable, so its coverage is measured, not promised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from tsforecast.series.panel import FloatArray
+from tsforecast.series.panel import FloatArray, IntArray
 
-__all__ = ["COVERAGES", "Spread", "fit_spread"]
+__all__ = ["COVERAGES", "ENOUGH_WINDOWS", "FEW_ERRORS", "Spread", "fit_spread"]
 
-# Interval coverages whose half-widths are stored; others lie between.
+# Interval coverages whose ends are stored; others lie between.
 COVERAGES: FloatArray = np.concatenate([np.arange(0.0, 1.0, 0.01), [0.99, 0.995, 1.0]]).round(3)
 COVERAGES = np.unique(COVERAGES)
 # Errors of neighbouring lead times are pooled until there are this many.
 ENOUGH_ERRORS = 40
+# Windows from which on a series has intervals of its own.
+ENOUGH_WINDOWS = 10
+# Windows below which the tenth and the ninetieth per cent cannot be told.
+FEW_ERRORS = 20
+
+Source = Literal["calibration", "validation"]
+# Distances below and above at ``COVERAGES``, from errors.
+_Ends = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """Half-widths of intervals in units of the window's scale.
+    """How far the quantiles lie from a forecast, in the unit of the forecast.
 
     Attributes:
-        half_widths: by lead time and coverage, never falling along either, ``(horizon, len(COVERAGES))``.
+        below: distance of the lower end by group of series, lead time and coverage, ``(groups, horizon, coverages)``.
+        above: distance of the upper end, same shape.
         n_windows: held-back windows they come from.
+        groups: series with a row of their own, and which; the others take the first.
+        source: the part of the data the windows lie in.
+        residuals: one-step errors of the windows, in the unit of the network, ``(n, steps)``, for sample paths.
     """
 
-    half_widths: FloatArray
+    below: FloatArray
+    above: FloatArray
     n_windows: int
+    groups: Mapping[str, int] = field(default_factory=dict)
+    source: Source = "calibration"
+    residuals: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
 
-    def offsets(self, horizon: int, quantile_levels: Sequence[float]) -> FloatArray:
-        """What to add to a forecast for each lead time and level, in scaled units, ``(horizon, levels)``.
+    @property
+    def is_sound(self) -> bool:
+        """Whether the windows are enough, and were used for nothing else."""
+        return self.source == "calibration" and self.n_windows >= FEW_ERRORS
+
+    def groups_of(self, unique_ids: Sequence[str]) -> IntArray:
+        """The row of each of these series, ``(n,)``."""
+        return np.array([self.groups.get(name, 0) for name in unique_ids], dtype=np.int64)
+
+    def offsets(
+        self, horizon: int, quantile_levels: Sequence[float] | FloatArray, group: int = 0
+    ) -> FloatArray:
+        """What to add to a forecast for each lead time and level, in its unit, ``(horizon, levels)``.
 
         Lead times beyond those that were measured widen with the square root of the lead time, as the errors of a
         random walk do.
         """
-        known = len(self.half_widths)
+        known = self.below.shape[1]
         lead_times = np.arange(1, horizon + 1)
-        widths = self.half_widths[np.minimum(lead_times, known) - 1]
-        widths = widths * np.sqrt(np.maximum(lead_times / known, 1.0))[:, None]
+        place = np.minimum(lead_times, known) - 1
+        widening = np.sqrt(np.maximum(lead_times / known, 1.0))[:, None]
         levels = np.asarray(quantile_levels, dtype=np.float64)
-        coverage = np.abs(2 * levels - 1)
-        columns = [np.interp(coverage, COVERAGES, row) for row in widths]
-        offsets: FloatArray = np.sign(levels - 0.5) * np.array(columns).reshape(horizon, len(levels))
+        share = np.abs(2 * levels - 1)
+        below, above = (
+            np.array([np.interp(share, COVERAGES, row) for row in side[group, place] * widening]).reshape(
+                horizon, len(levels)
+            )
+            for side in (self.below, self.above)
+        )
+        offsets: FloatArray = np.where(
+            levels == 0.5, (above - below) / 2, np.where(levels < 0.5, -below, above)
+        )
         return offsets
 
 
-def fit_spread(errors: FloatArray) -> Spread:
+def fit_spread(
+    errors: FloatArray,
+    unique_ids: Sequence[str] = (),
+    *,
+    symmetric: bool = True,
+    source: Source = "calibration",
+    residuals: FloatArray | None = None,
+) -> Spread:
     """The spread of held-back errors.
 
     Args:
-        errors: scaled errors of held-back forecasts, NaN where there was no actual, ``(n_windows, horizon)``.
+        errors: of held-back forecasts, actual value less forecast, in the unit of each, NaN where there was no
+            actual value, ``(n_windows, horizon)``.
+        unique_ids: series of each window; without them all are pooled.
+        symmetric: whether forecasts are medians, which intervals lie symmetric about.
+        source: the part of the data the windows lie in.
+        residuals: as ``Spread`` has them.
     """
-    size = np.abs(errors)
-    horizon = size.shape[1]
-    rows = [_half_widths(_pooled(size, lead)) for lead in range(horizon)]
+    ends = _symmetric_ends if symmetric else _two_sided_ends
+    tables = [_by_lead_time(errors, ends)]
+    groups: dict[str, int] = {}
+    names, place, counts = np.unique(
+        np.array(unique_ids, dtype=object), return_inverse=True, return_counts=True
+    )
+    if len(names) > 1:  # of a single series all windows are its own
+        for k in np.flatnonzero(counts >= ENOUGH_WINDOWS):
+            groups[str(names[k])] = len(tables)
+            tables.append(_by_lead_time(errors[place == k], ends))
+    below, above = (np.stack([table[side] for table in tables]) for side in (0, 1))
+    return Spread(
+        below=below,
+        above=above,
+        n_windows=len(errors),
+        groups=groups,
+        source=source,
+        residuals=np.zeros((1, 1)) if residuals is None else residuals,
+    )
+
+
+def _by_lead_time(errors: FloatArray, ends: _Ends) -> tuple[FloatArray, FloatArray]:
+    """Distances below and above the forecast by lead time and coverage, ``(horizon, coverages)`` each."""
+    rows = [ends(_pooled(errors, lead)) for lead in range(errors.shape[1])]
+    below, above = (np.array([row[side] for row in rows]) for side in (0, 1))
+    if ends is _two_sided_ends:
+        return below, above
     # A forecast further ahead knows less; where a small sample says otherwise, that is chance.
-    half_widths = np.maximum.accumulate(np.array(rows), axis=0)
-    return Spread(half_widths=half_widths, n_windows=len(errors))
+    return np.maximum.accumulate(below, axis=0), np.maximum.accumulate(above, axis=0)
 
 
-def _pooled(size: FloatArray, lead: int) -> FloatArray:
+def _pooled(errors: FloatArray, lead: int) -> FloatArray:
     """Errors of one lead time, and of its neighbours until there are enough."""
-    for reach in range(size.shape[1] + 1):
-        near = size[:, max(0, lead - reach) : lead + reach + 1]
+    for reach in range(errors.shape[1] + 1):
+        near = errors[:, max(0, lead - reach) : lead + reach + 1]
         near = near[np.isfinite(near)]
         if len(near) >= ENOUGH_ERRORS:
             break
     return near
 
 
-def _half_widths(size: FloatArray) -> FloatArray:
+def _symmetric_ends(errors: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Conformal quantiles of absolute errors at ``COVERAGES``: the ceil((n + 1) c)-th smallest, or the largest."""
-    if not len(size):
-        return np.zeros(len(COVERAGES))
-    ranked: npt.NDArray[np.float64] = np.sort(size)
+    if not len(errors):
+        return np.zeros(len(COVERAGES)), np.zeros(len(COVERAGES))
+    ranked = np.sort(np.abs(errors))
     rank = np.ceil((len(ranked) + 1) * COVERAGES).astype(int)
     widths: FloatArray = np.where(rank > 0, ranked[np.clip(rank - 1, 0, len(ranked) - 1)], 0.0)
-    return widths
+    return widths, widths
+
+
+def _two_sided_ends(errors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Conformal quantiles of the errors themselves, half of what is left out on each side."""
+    if not len(errors):
+        return np.zeros(len(COVERAGES)), np.zeros(len(COVERAGES))
+    ranked, n = np.sort(errors), len(errors)
+    high = np.ceil((n + 1) * (1 + COVERAGES) / 2).astype(int)
+    low = np.floor((n + 1) * (1 - COVERAGES) / 2).astype(int)
+    return -ranked[np.clip(low - 1, 0, n - 1)], ranked[np.clip(high - 1, 0, n - 1)]

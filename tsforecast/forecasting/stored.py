@@ -27,8 +27,10 @@ WEIGHTS = "weights."
 SCALES = "scales."
 
 
-def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -> Network:
-    """The network a config asks for, untrained."""
+def build_network(
+    settings: ModelConfig, features: Features, *, base: int = 0, direct_steps: int = 0
+) -> Network:
+    """The network a config asks for, untrained; with ``direct_steps`` one that forecasts so many at once."""
     return Network(
         cell=settings.cell,
         input_size=features.input_size,
@@ -41,6 +43,7 @@ def build_network(settings: ModelConfig, features: Features, *, base: int = 0) -
         options=settings.model_dump(include=set(CELLS_WITH)),
         n_categories=features.n_categories,
         head=_head_of(settings),
+        direct_steps=direct_steps,
     )
 
 
@@ -73,7 +76,9 @@ def to_storage(
         "scales.static_center": model.scales.static_center,
         "scales.static_scale": model.scales.static_scale,
         "never_negative": model.never_negative,
-        "spread.half_widths": model.spread.half_widths,
+        "spread.below": model.spread.below,
+        "spread.above": model.spread.above,
+        "spread.residuals": model.spread.residuals,
         "tail.offsets": tail.offsets,
         "tail.starts": tail.starts,
         "tail.y": tail.y,
@@ -88,7 +93,15 @@ def to_storage(
         "horizon": model.horizon,
         "precision": model.precision,
         "non_negative": model.non_negative,
-        "spread_windows": model.spread.n_windows,
+        "spread": {
+            "n_windows": model.spread.n_windows,
+            "source": model.spread.source,
+            "groups": dict(model.spread.groups),
+        },
+        "direct_steps": model.network.direct_steps,
+        "seed": model.seed,
+        "n_paths": model.n_paths,
+        "integer": model.integer,
         "axis": tail.axis.to_json(),
         "unique_ids": list(model.unique_ids),
         "fallbacks": [
@@ -111,7 +124,7 @@ def from_storage(
         RunError: weights and settings do not fit each other.
     """
     features = Features.from_json(values["features"])
-    network = build_network(settings, features)
+    network = build_network(settings, features, direct_steps=values.get("direct_steps", 0))
     weights = {
         name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
         for name, array in arrays.items()
@@ -132,10 +145,26 @@ def from_storage(
             **{name.removeprefix(SCALES): array for name, array in arrays.items() if name.startswith(SCALES)}
         ),
         never_negative=arrays["never_negative"],
-        spread=Spread(half_widths=arrays["spread.half_widths"], n_windows=values["spread_windows"]),
+        spread=_spread(values, arrays),
         horizon=values["horizon"],
         non_negative=values["non_negative"],
         precision=values["precision"] if device.type == "cuda" else "float32",
+        seed=values.get("seed", 1),
+        n_paths=values.get("n_paths", 20),
+        integer=values.get("integer", False),
+    )
+
+
+def _spread(values: Mapping[str, Any], arrays: Arrays) -> Spread:
+    """The interval widths of a run; one that was written before there was a calibration part took the validation's."""
+    if "spread" not in values:
+        widths = arrays["spread.half_widths"][None]
+        return Spread(below=widths, above=widths, n_windows=values["spread_windows"], source="validation")
+    return Spread(
+        below=arrays["spread.below"],
+        above=arrays["spread.above"],
+        residuals=arrays["spread.residuals"],
+        **values["spread"],
     )
 
 

@@ -76,6 +76,11 @@ class Network(nn.Module):
         self.base = nn.Parameter(torch.empty(n_values))
         self.reset_base(base)
 
+    @property
+    def has_own_spread(self) -> bool:
+        """Whether the width of its intervals is its own, from paths it draws; else all errors are in one unit."""
+        return self.head.kind.quantile is not None and not self.direct_steps
+
     @torch.no_grad()
     def reset_base(self, base: int | None) -> None:
         """Makes one of the shown values the forecast that the head corrects; None: their usual size, 0."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -20,8 +21,15 @@ from tsforecast.evaluation.scores import actuals, rolling_cutoffs
 from tsforecast.features.scaling import Scales, fit_scales, lost_in_float32
 from tsforecast.features.transforms import Transform, fit_transform
 from tsforecast.features.windows import Features, WindowReader
-from tsforecast.forecasting.forecast import FittedModel, forecast_levels, never_negative
+from tsforecast.forecasting.forecast import (
+    FittedModel,
+    forecast_levels,
+    forecast_windows,
+    never_negative,
+    path_levels,
+)
 from tsforecast.forecasting.intervals import Spread, fit_spread
+from tsforecast.forecasting.paths import one_sided_units
 from tsforecast.forecasting.stored import build_network
 from tsforecast.recurrent.layers import Stepwise
 from tsforecast.recurrent.network import Network
@@ -50,6 +58,8 @@ log = logging.getLogger(__name__)
 # Validations in one training, and the most windows each of them forecasts.
 VALIDATIONS = 25
 MAX_WINDOWS = 2000
+# Windows whose errors are kept for sample paths.
+MAX_RESIDUALS = 500
 # Validation windows overlap until there are about this many.
 ENOUGH_WINDOWS = 60
 # Steps by which the time of a training is estimated.
@@ -87,7 +97,7 @@ def learn(
     fingerprint: str = "",
     watcher: Watcher | None = None,
 ) -> Learned:
-    """A model trained on all but the last ``split.validation`` steps of the panel, and stopped by those.
+    """A model trained on what lies before the validation part, stopped by that, its intervals calibrated on the rest.
 
     Args:
         panel: every row that training and validation may read; no test rows.
@@ -104,6 +114,7 @@ def learn(
     watcher = watcher or Watcher()
     ground = _ground(panel, config, device=device)
     network, features, plan, validation = ground.network, ground.features, ground.plan, ground.validation
+    config = ground.config
     if network.cell.reservoir:
         done, config = _fit_reservoir(
             network, ground.reader, ground.windows, plan, config, validation, watcher=watcher
@@ -128,10 +139,13 @@ def learn(
         transform=ground.transform,
         scales=ground.scales,
         never_negative=never_negative(ground.known),
-        spread=validation.spread(network),
+        spread=ground.calibration.spread(network),
         horizon=plan.horizon,
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
+        seed=plan.seed,
+        n_paths=config.forecast.paths,
+        integer=config.forecast.integer,
     )
     return Learned(model=model, plan=plan, fit=done, config=config, base=ground.base)
 
@@ -167,12 +181,15 @@ class _Ground:
     scales: Scales
     windows: tuple[IntArray, IntArray, IntArray]
     reader: WindowReader
-    validation: _Validation
+    validation: _Held
+    calibration: _Held
+    config: Config
 
 
 def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     plan = plan_of(config)
-    known = panel.drop_last(cast(int, config.split.validation))
+    before, config = _before_calibration(panel, config)
+    known = before.drop_last(cast(int, config.split.validation))
     features = features_of(config, known)
     transform = fit_transform(known, config)
     seen = transform.differences(transform.levels(known))
@@ -181,10 +198,14 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     _warn_of_lost_changes(seen, features)
     seed_everything(plan.seed)
     base = _best_base(seen, features, plan, differenced=transform.difference > 0)
-    network = build_network(config.model, features)
+    direct_steps = plan.horizon if config.forecast.strategy == "direct" else 0
+    network = build_network(config.model, features, direct_steps=direct_steps)
     network.reset_base(base)
     if network.cell.reservoir:
         _draw_reservoir(network, config.model, seed=plan.seed)
+    held = partial(_Held, config=config, features=features, transform=transform, scales=scales, device=device)
+    validation = held(before, steps=cast(int, config.split.validation))
+    calibration = cast(int, config.split.calibration)
     return _Ground(
         network=network.to(device),
         base=base,
@@ -195,7 +216,25 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
         scales=scales,
         windows=windows,
         reader=WindowReader(seen, features, scales, horizon=plan.horizon, device=device),
-        validation=_Validation(panel, config, features, transform, scales, device=device),
+        validation=validation,
+        calibration=held(panel, steps=calibration, source="calibration") if calibration else validation,
+        config=config,
+    )
+
+
+def _before_calibration(panel: Panel, config: Config) -> tuple[Panel, Config]:
+    """The panel without the calibration part; where that leaves nothing to learn from, there is none."""
+    calibration = cast(int, config.split.calibration)
+    if not calibration or _has_windows(panel, config, calibration):
+        return panel.drop_last(calibration), config
+    return panel, config.model_copy(update={"split": config.split.model_copy(update={"calibration": 0})})
+
+
+def _has_windows(panel: Panel, config: Config, calibration: int) -> bool:
+    """Whether the last steps of some series hold a value to be calibrated by."""
+    cutoffs = _cutoffs(panel, config.horizon, calibration)
+    return len(cutoffs) > 0 and not bool(
+        np.isnan(actuals(panel, cutoffs, min(config.horizon, calibration))).all()
     )
 
 
@@ -274,7 +313,7 @@ def _fit_reservoir(
     ranges: tuple[IntArray, IntArray, IntArray],
     plan: Plan,
     config: Config,
-    validation: _Validation | None,
+    validation: _Held | None,
     *,
     watcher: Watcher,
 ) -> tuple[Fit, Config]:
@@ -353,7 +392,8 @@ def check_lengths(panel: Panel, config: Config) -> None:
     Raises:
         DataError: no series is long enough.
     """
-    known = panel.drop_last(cast(int, config.split.validation))
+    before, config = _before_calibration(panel, config)
+    known = before.drop_last(cast(int, config.split.validation))
     features = features_of(config, known)
     training_cutoffs(
         known,
@@ -362,21 +402,26 @@ def check_lengths(panel: Panel, config: Config) -> None:
         season_length=features.season_length,
         difference=config.difference or 0,
     )
-    _held_back(panel, config)
+    _held_back(before, config.horizon, cast(int, config.split.validation))
 
 
-def _held_back(panel: Panel, config: Config) -> Cutoffs:
-    """Cutoffs of the windows that validate.
+def _cutoffs(panel: Panel, horizon: int, held_back: int) -> Cutoffs:
+    """Cutoffs of the windows in the last ``held_back`` steps of each series."""
+    horizon = min(horizon, held_back)
+    # Overlapping windows where there are few, so that chance does not choose the weights.
+    stride = (held_back - horizon) * panel.n_series // ENOUGH_WINDOWS
+    stride = max(1, min(stride, horizon))
+    return rolling_cutoffs(panel, horizon=horizon, test=held_back, stride=stride)
+
+
+def _held_back(panel: Panel, horizon: int, held_back: int) -> Cutoffs:
+    """Cutoffs of the windows that validate or calibrate.
 
     Raises:
         DataError: no series is long enough.
     """
-    held_back = cast(int, config.split.validation)
-    horizon = min(config.horizon, held_back)
-    # Overlapping windows where there are few, so that chance does not choose the weights.
-    stride = (held_back - horizon) * panel.n_series // ENOUGH_WINDOWS
-    stride = max(1, min(stride, horizon))
-    cutoffs = rolling_cutoffs(panel, horizon=horizon, test=held_back, stride=stride)
+    horizon = min(horizon, held_back)
+    cutoffs = _cutoffs(panel, horizon, held_back)
     if not len(cutoffs):
         raise DataError(
             f"split.validation: no series has {held_back + 1} rows, so nothing can be held back "
@@ -415,34 +460,39 @@ def _best_base(panel: Panel, features: Features, plan: Plan, *, differenced: boo
     return best if best <= len(features.lags) else None
 
 
-def _sample(cutoffs: Cutoffs, *, seed: int) -> Cutoffs:
-    """At most ``MAX_WINDOWS`` of the cutoffs, the same ones each time."""
-    if len(cutoffs) <= MAX_WINDOWS:
+def _sample(cutoffs: Cutoffs, *, seed: int, most: int = MAX_WINDOWS) -> Cutoffs:
+    """At most so many of the cutoffs, the same ones each time."""
+    if len(cutoffs) <= most:
         return cutoffs
-    chosen = np.random.default_rng(seed).choice(len(cutoffs), MAX_WINDOWS, replace=False)
+    chosen = np.random.default_rng(seed).choice(len(cutoffs), most, replace=False)
     return cutoffs[np.sort(chosen)]
 
 
-class _Validation:
-    """The held-back windows, read once: they give the score that stops training, and the interval widths."""
+class _Held:
+    """Held-back windows, read once: those that stop training by their score, or that give intervals their width."""
 
     def __init__(
         self,
         panel: Panel,
+        *,
+        steps: int,
         config: Config,
         features: Features,
         transform: Transform,
         scales: Scales,
-        *,
         device: torch.device,
+        source: Literal["validation", "calibration"] = "validation",
     ) -> None:
-        self._horizon = min(config.horizon, cast(int, config.split.validation))
-        cutoffs = _held_back(panel, config)
+        self._horizon = min(config.horizon, steps)
+        self._source = source
+        self._names = panel.unique_ids
+        self._n_paths, self._seed = config.forecast.paths, config.training.seed
+        cutoffs = _held_back(panel, config.horizon, steps)
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
         self._transform = transform
         self._levels = transform.levels(panel)
-        seen = transform.differences(self._levels)
-        self._reader = WindowReader(seen, features, scales, horizon=self._horizon, device=device)
+        self._seen = transform.differences(self._levels)
+        self._reader = WindowReader(self._seen, features, scales, horizon=self._horizon, device=device)
         self._precision = config.runtime.precision
         self._y = actuals(panel, self._cutoffs, self._horizon)
         unit = seasonal_scale(panel, self._cutoffs, features.season_length).mae
@@ -460,7 +510,45 @@ class _Validation:
         """Interval widths from the errors on the curve, where the intervals are made as well."""
         levels, scale = self._forecast(network)
         errors = actuals(self._levels, self._cutoffs, self._horizon) - levels
-        return fit_spread(errors / scale[:, None])
+        below = above = scale[:, None]
+        if network.has_own_spread:
+            paths = path_levels(
+                network,
+                self._reader,
+                self._cutoffs,
+                self._horizon,
+                transform=self._transform,
+                history=self._levels,
+                n_paths=self._n_paths,
+                seed=self._seed,
+                precision=self._precision,
+            )
+            below, above = one_sided_units(paths, levels, scale)
+        return fit_spread(
+            np.where(errors < 0, errors / below, errors / above),
+            [self._names[series] for series in self._cutoffs.series],
+            symmetric=not network.head.kind.is_mean or self._transform.name != "none",
+            source=self._source,
+            residuals=self._residuals(network),
+        )
+
+    def _residuals(self, network: Network) -> FloatArray:
+        """Errors of the fed-back quantity, in the unit of the network, of windows that have all of them.
+
+        One step ahead, as a path adds one to each of its steps; of whole horizons where a network feeds nothing back.
+        """
+        cutoffs = _sample(self._cutoffs, seed=self._seed, most=MAX_RESIDUALS)
+        made, scale = forecast_windows(
+            network,
+            self._reader,
+            cutoffs,
+            self._horizon,
+            precision=self._precision,
+            closed_loop=network.direct_steps > 0,
+        )
+        errors = (actuals(self._seen, cutoffs, self._horizon) - made) / scale[:, None]
+        whole = errors[np.isfinite(errors).all(axis=1)]
+        return whole if len(whole) else np.nan_to_num(errors)
 
     def _forecast(self, network: Network) -> tuple[FloatArray, FloatArray]:
         return forecast_levels(
