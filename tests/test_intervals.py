@@ -53,3 +53,37 @@ def test_quantiles_never_cross_and_never_narrow(seed: int, n: int, horizon: int,
     offsets = fit_spread(errors).offsets(horizon + 3, levels)
     assert (np.diff(offsets, axis=1) >= 0).all()
     assert (np.diff(np.abs(offsets), axis=0) >= -1e-12).all()
+
+
+def test_a_series_has_intervals_of_its_own_from_ten_windows_on() -> None:
+    errors = np.repeat([[1.0], [9.0], [4.0]], [10, 9, 30], axis=0)
+    names = ["calm"] * 10 + ["wild"] * 9 + ["middle"] * 30
+    spread = fit_spread(errors, names)
+    calm, wild, middle, new = spread.groups_of(["calm", "wild", "middle", "new"])
+    assert wild == new == 0
+    widths = [spread.offsets(1, [0.7], group).item() for group in (calm, middle, wild)]
+    assert widths == [1.0, 4.0, 4.0]  # the 20th smallest of all 49 is 4
+
+
+def test_the_windows_of_a_single_series_are_its_own_already() -> None:
+    assert fit_spread(np.ones((30, 2)), ["only"] * 30).groups == {}
+
+
+def test_about_a_mean_each_side_has_its_own_errors() -> None:
+    errors = np.arange(-9.0, 90.0)[:, None]  # 99 errors: the 10th smallest is 0, the 90th 80
+    spread = fit_spread(np.random.default_rng(0).permutation(errors), symmetric=False)
+    assert spread.offsets(1, [0.1, 0.5, 0.9]).tolist() == [[0.0, 40.0, 80.0]]
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 60), horizon=st.integers(1, 8))
+def test_quantiles_about_a_mean_never_cross(seed: int, n: int, horizon: int) -> None:
+    errors = np.random.default_rng(seed).exponential(size=(n, horizon))
+    levels = np.linspace(0.01, 0.99, 49)
+    offsets = fit_spread(errors, symmetric=False).offsets(horizon + 3, levels)
+    assert (np.diff(offsets, axis=1) >= -1e-12).all()
+
+
+def test_intervals_on_too_little_are_said_to_be_doubtful() -> None:
+    assert fit_spread(np.ones((20, 2))).doubt == ""
+    assert "rest on 19 windows, too few" in fit_spread(np.ones((19, 2))).doubt
+    assert "also stopped the training" in fit_spread(np.ones((500, 2)), source="validation").doubt

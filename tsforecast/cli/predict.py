@@ -18,6 +18,7 @@ from tsforecast.cli.console import (
     print_data,
     start_messages,
 )
+from tsforecast.errors import ConfigError
 
 __all__ = ["predict"]
 
@@ -65,6 +66,16 @@ def predict(
         str | None,
         typer.Option(metavar="LIST", help="Quantile levels, e.g. 0.05,0.95.  [default: as trained]"),
     ] = None,
+    paths: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=10_000, help="Sample paths of each series.  [default: as configured]"
+        ),
+    ] = None,
+    paths_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write sample paths to this CSV or .parquet file."),
+    ] = None,
     names: Annotated[
         Names, typer.Option(help="Column names: ours, or those of the training file.")
     ] = Names.TSFORECAST,
@@ -85,7 +96,9 @@ def predict(
     from tsforecast.workflows import predict as workflow
 
     levels = None if quantiles is None else workflow.parse_quantiles(quantiles)
-    workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot)
+    if paths is not None and paths_out is None:
+        raise ConfigError("--paths: the paths are written to a file; name it with --paths-out FILE.")
+    workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot, paths_out=paths_out)
     loaded = workflow.load_run(run, device=device)
     made = workflow.predict_all(
         loaded,
@@ -99,6 +112,11 @@ def predict(
     frame, panel = made.frame, made.panel
     if plot is not None:
         workflow.draw(plot, loaded, panel, frame)
+    if paths_out is not None:
+        drawn = workflow.sample(loaded, made, horizon=horizon, n_paths=paths)
+        if names is Names.INPUT:
+            drawn = workflow.with_input_names(drawn, loaded.config.data)
+        workflow.write_forecast(paths_out, drawn, panel.axis)
     if names is Names.INPUT:
         frame = workflow.with_input_names(frame, loaded.config.data)
     if out == "-":

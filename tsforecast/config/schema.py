@@ -474,10 +474,12 @@ class SplitConfig(_Section):
     validation: Auto | Steps = Field(
         default="auto", description="Steps before the test part, used to stop training at the right time."
     )
-    calibration: Auto | StepsOrZero = Field(
+    calibration: Auto | Literal["series"] | StepsOrZero = Field(
         default="auto",
-        description="Steps between validation and test part, whose errors give the intervals their width; 0 takes "
-        "those of the validation part.",
+        title="calibration",
+        description="Whose errors give the intervals their width: those of so many steps between validation and test "
+        "part, or of the validation part of every second series (`series`), which then does not stop the training; 0 "
+        "takes the whole validation part.",
     )
     test: Auto | StepsOrZero = Field(
         default="auto", description="Last steps, used for the reported score only; 0 reports none."

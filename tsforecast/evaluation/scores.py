@@ -21,10 +21,12 @@ from tsforecast.evaluation.metrics import METRICS, RELATIVE, Judged, Metric, Sea
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
+    "INTERVALS",
     "SHOWN",
     "Scores",
     "actuals",
     "aligned",
+    "columns_of",
     "legend",
     "metrics_json",
     "model_lines",
@@ -36,6 +38,8 @@ __all__ = [
 REFERENCE = "seasonal_naive"
 # Columns of the table for people; the others are in the files.
 SHOWN = ("mae", "rmse", "smape", "mase", "rmsse", "skill")
+# Columns beside them, where some model has quantiles.
+INTERVALS = ("wql", "coverage")
 LEGEND_WIDTH = 110
 WORST_SHOWN = 10
 # Skills closer to zero than this are a draw: they would be printed as 0.0 %.
@@ -171,14 +175,21 @@ def scores_text(scores: Scores, *, model_name: str) -> str:
         scores: of the model and of all baselines.
         model_name: the row the verdict is about.
     """
+    names = columns_of(scores)
     parts = [
         _heading(scores),
-        model_lines(scores),
-        legend(SHOWN, season_length=scores.season_length),
+        model_lines(scores, names),
+        legend(names, season_length=scores.season_length),
     ]
     if scores.n_series > 1:
         parts.append(_worst_lines(scores, model_name))
     return "\n".join([*parts, verdict(scores.by_model, model_name)]) + "\n"
+
+
+def columns_of(scores: Scores) -> tuple[str, ...]:
+    """Columns of the table for people, those of intervals where there are any."""
+    there = scores.by_model.columns
+    return (*SHOWN, *(name for name in INTERVALS if name in there and scores.by_model[name].notna().any()))
 
 
 def _finite(values: FloatArray) -> FloatArray:

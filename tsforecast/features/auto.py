@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Literal
 
 import numpy as np
 
@@ -31,8 +32,11 @@ MAX_SPLIT_WINDOWS = 8
 # A season of more steps than this is left to the lags: reading it step by step costs more than it tells.
 MAX_LOOKBACK = 256
 ENOUGH_WINDOWS = 30
-# The calibration part takes at most one of so many parts of what is left to learn from.
+# The calibration part takes at most one of so many parts of what is left to learn from, and has windows enough.
 CALIBRATION_SHARE = 4
+CALIBRATION_WINDOWS = 8
+# Half of so many series stop a training nearly as well as all of them.
+MANY_SERIES = 100
 
 # Steps of training: enough to see each window this often, within these limits.
 VISITS = 300
@@ -66,7 +70,8 @@ def resolve(config: Config, panel: Panel) -> Config:
     calibration = config.split.calibration
     if calibration == "auto":
         calibration = resolve_calibration(config.horizon, lengths, validation=validation, test=test)
-    learned = panel.drop_last(validation + calibration + test)
+    steps_kept = calibration if isinstance(calibration, int) else 0
+    learned = panel.drop_last(validation + steps_kept + test)
     lookback = config.lookback
     if lookback == "auto":
         lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
@@ -217,13 +222,19 @@ def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray
     return max(1, min(horizon, room)), 0
 
 
-def resolve_calibration(horizon: int, lengths: IntArray, *, validation: int, test: int) -> int:
-    """Steps held back to measure intervals by: as many as for the test, at least one horizon.
+def resolve_calibration(
+    horizon: int, lengths: IntArray, *, validation: int, test: int
+) -> int | Literal["series"]:
+    """What is kept to measure intervals by: half of the series where there are many, else steps of all of them.
 
-    It is left out where it would take more than a quarter of what the median series has left to learn from.
+    As many steps as for the validation; none where they would take more than a quarter of what the median series has
+    left to learn from, or give too few windows to tell anything.
     """
+    if len(lengths) >= MANY_SERIES:
+        return "series"
     room = (int(np.median(lengths)) - validation - test) // CALIBRATION_SHARE
-    return next((steps for steps in (max(test, horizon), horizon) if steps <= room), 0)
+    enough = len(lengths) * (validation // horizon) >= CALIBRATION_WINDOWS
+    return validation if enough and validation <= room else 0
 
 
 def resolve_steps(

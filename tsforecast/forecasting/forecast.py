@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ __all__ = [
     "forecast_values",
     "forecast_windows",
     "frame_of",
+    "frame_of_paths",
     "known_ahead",
     "never_negative",
     "path_levels",
@@ -386,21 +388,41 @@ def frame_of(
     Raises:
         DataError: the forecast would leave the calendar (year 9999).
     """
-    n, horizon, _ = values.shape
-    lead_time = np.tile(np.arange(1, horizon + 1), n)
+    columns = _steps_of(panel, cutoffs, values.shape[1]) | {"y_hat": values[:, :, 0].ravel()}
+    for k, level in enumerate(quantile_levels, start=1):
+        columns[quantile_column(level)] = values[:, :, k].ravel()
+    return _sorted(pd.DataFrame(columns))
+
+
+def frame_of_paths(panel: Panel, cutoffs: Cutoffs, paths: FloatArray) -> pd.DataFrame:
+    """The table of what :func:`forecast_paths` gives: one row per cutoff, path (from 1) and step, sorted by these.
+
+    Raises:
+        DataError: the forecast would leave the calendar (year 9999).
+    """
+    n, n_paths, horizon = paths.shape
+    step = np.arange(n * horizon).reshape(n, 1, horizon).repeat(n_paths, axis=1).ravel()
+    columns = {name: values.take(step) for name, values in _steps_of(panel, cutoffs, horizon).items()}
+    number = np.tile(np.repeat(np.arange(1, n_paths + 1), horizon), n)
+    return _sorted(pd.DataFrame(columns | {"path": number, "y_hat": paths.ravel()}))
+
+
+def _steps_of(panel: Panel, cutoffs: Cutoffs, horizon: int) -> dict[str, Any]:
+    """The columns that say which step of which forecast a row is about, a row for each step of each cutoff."""
+    lead_time = np.tile(np.arange(1, horizon + 1), len(cutoffs))
     position = np.repeat(panel.positions(cutoffs), horizon)
     ids = np.array(panel.unique_ids, dtype=object)
-    columns: dict[str, object] = {
+    return {
         "unique_id": pd.array(np.repeat(ids[cutoffs.series], horizon), dtype="str"),
         "ds": panel.axis.timestamps(position + lead_time),
         "cutoff": panel.axis.timestamps(position),
         "lead_time": lead_time,
-        "y_hat": values[:, :, 0].ravel(),
     }
-    for k, level in enumerate(quantile_levels, start=1):
-        columns[quantile_column(level)] = values[:, :, k].ravel()
-    frame = pd.DataFrame(columns)
-    return frame.sort_values(["unique_id", "cutoff", "lead_time"], kind="stable", ignore_index=True)
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = ["unique_id", "cutoff", *(["path"] if "path" in frame else []), "lead_time"]
+    return frame.sort_values(keys, kind="stable", ignore_index=True)
 
 
 def refuse_unknown_future(panel: Panel, cutoffs: Cutoffs, horizon: int) -> None:

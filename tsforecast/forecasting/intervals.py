@@ -19,7 +19,7 @@ import numpy as np
 
 from tsforecast.series.panel import FloatArray, IntArray
 
-__all__ = ["COVERAGES", "ENOUGH_WINDOWS", "FEW_ERRORS", "Spread", "fit_spread"]
+__all__ = ["COVERAGES", "ENOUGH_WINDOWS", "FEW_WINDOWS", "Spread", "fit_spread"]
 
 # Interval coverages whose ends are stored; others lie between.
 COVERAGES: FloatArray = np.concatenate([np.arange(0.0, 1.0, 0.01), [0.99, 0.995, 1.0]]).round(3)
@@ -29,7 +29,9 @@ ENOUGH_ERRORS = 40
 # Windows from which on a series has intervals of its own.
 ENOUGH_WINDOWS = 10
 # Windows below which the tenth and the ninetieth per cent cannot be told.
-FEW_ERRORS = 20
+FEW_WINDOWS = 20
+# 100 * (1 - 0.8) / 2 is a little less than 10.
+ROUNDING = 1e-9
 
 Source = Literal["calibration", "validation"]
 # Distances below and above at ``COVERAGES``, from errors.
@@ -57,9 +59,19 @@ class Spread:
     residuals: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
 
     @property
-    def is_sound(self) -> bool:
-        """Whether the windows are enough, and were used for nothing else."""
-        return self.source == "calibration" and self.n_windows >= FEW_ERRORS
+    def doubt(self) -> str:
+        """Why the intervals should be taken with care, empty where nothing speaks against them."""
+        if self.source != "calibration":
+            return (
+                f"the intervals rest on the {self.n_windows} windows that also stopped the training, so they may be "
+                "too narrow: the series are too short to keep a part for them alone (split.calibration)"
+            )
+        if self.n_windows < FEW_WINDOWS:
+            return (
+                f"the intervals rest on {self.n_windows} windows, too few to tell how often a value lies outside; "
+                "raise split.calibration"
+            )
+        return ""
 
     def groups_of(self, unique_ids: Sequence[str]) -> IntArray:
         """The row of each of these series, ``(n,)``."""
@@ -110,7 +122,8 @@ def fit_spread(
         residuals: as ``Spread`` has them.
     """
     ends = _symmetric_ends if symmetric else _two_sided_ends
-    tables = [_by_lead_time(errors, ends)]
+    sizes = _sizes(errors)
+    tables = [_by_lead_time(errors, ends, sizes)]
     groups: dict[str, int] = {}
     names, place, counts = np.unique(
         np.array(unique_ids, dtype=object), return_inverse=True, return_counts=True
@@ -118,7 +131,7 @@ def fit_spread(
     if len(names) > 1:  # of a single series all windows are its own
         for k in np.flatnonzero(counts >= ENOUGH_WINDOWS):
             groups[str(names[k])] = len(tables)
-            tables.append(_by_lead_time(errors[place == k], ends))
+            tables.append(_by_lead_time(errors[place == k], ends, sizes))
     below, above = (np.stack([table[side] for table in tables]) for side in (0, 1))
     return Spread(
         below=below,
@@ -130,9 +143,20 @@ def fit_spread(
     )
 
 
-def _by_lead_time(errors: FloatArray, ends: _Ends) -> tuple[FloatArray, FloatArray]:
+def _sizes(errors: FloatArray) -> FloatArray:
+    """Usual size of the errors of each lead time, so that neighbours can stand in for each other, ``(horizon,)``."""
+    known = np.isfinite(errors)
+    mean = np.where(known, np.abs(errors), 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    enough = (known.sum(axis=0) >= ENOUGH_WINDOWS).all() and (mean > 0).all()
+    return mean if enough else np.ones(errors.shape[1])
+
+
+def _by_lead_time(errors: FloatArray, ends: _Ends, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Distances below and above the forecast by lead time and coverage, ``(horizon, coverages)`` each."""
-    rows = [ends(_pooled(errors, lead)) for lead in range(errors.shape[1])]
+    errors = errors / sizes
+    rows = [
+        tuple(side * sizes[lead] for side in ends(_pooled(errors, lead))) for lead in range(errors.shape[1])
+    ]
     below, above = (np.array([row[side] for row in rows]) for side in (0, 1))
     if ends is _two_sided_ends:
         return below, above
@@ -155,7 +179,7 @@ def _symmetric_ends(errors: FloatArray) -> tuple[FloatArray, FloatArray]:
     if not len(errors):
         return np.zeros(len(COVERAGES)), np.zeros(len(COVERAGES))
     ranked = np.sort(np.abs(errors))
-    rank = np.ceil((len(ranked) + 1) * COVERAGES).astype(int)
+    rank = np.ceil((len(ranked) + 1) * COVERAGES - ROUNDING).astype(int)
     widths: FloatArray = np.where(rank > 0, ranked[np.clip(rank - 1, 0, len(ranked) - 1)], 0.0)
     return widths, widths
 
@@ -165,6 +189,6 @@ def _two_sided_ends(errors: FloatArray) -> tuple[FloatArray, FloatArray]:
     if not len(errors):
         return np.zeros(len(COVERAGES)), np.zeros(len(COVERAGES))
     ranked, n = np.sort(errors), len(errors)
-    high = np.ceil((n + 1) * (1 + COVERAGES) / 2).astype(int)
-    low = np.floor((n + 1) * (1 - COVERAGES) / 2).astype(int)
+    high = np.ceil((n + 1) * (1 + COVERAGES) / 2 - ROUNDING).astype(int)
+    low = np.floor((n + 1) * (1 - COVERAGES) / 2 + ROUNDING).astype(int)
     return -ranked[np.clip(low - 1, 0, n - 1)], ranked[np.clip(high - 1, 0, n - 1)]

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 # Validations in one training, and the most windows each of them forecasts.
 VALIDATIONS = 25
 MAX_WINDOWS = 2000
+# Series of which half can measure intervals.
+LEAST_SERIES = 4
 # Windows whose errors are kept for sample paths.
 MAX_RESIDUALS = 500
 # Validation windows overlap until there are about this many.
@@ -204,8 +206,10 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     if network.cell.reservoir:
         _draw_reservoir(network, config.model, seed=plan.seed)
     held = partial(_Held, config=config, features=features, transform=transform, scales=scales, device=device)
-    validation = held(before, steps=cast(int, config.split.validation))
-    calibration = cast(int, config.split.calibration)
+    calibration = config.split.calibration
+    stopping, measuring = _halves(panel, config) if calibration == "series" else (None, None)
+    validation = held(before, steps=cast(int, config.split.validation), among=stopping)
+    steps = cast(int, config.split.validation if calibration == "series" else calibration)
     return _Ground(
         network=network.to(device),
         base=base,
@@ -217,17 +221,28 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
         windows=windows,
         reader=WindowReader(seen, features, scales, horizon=plan.horizon, device=device),
         validation=validation,
-        calibration=held(panel, steps=calibration, source="calibration") if calibration else validation,
+        calibration=held(panel, steps=steps, among=measuring, source="calibration")
+        if calibration
+        else validation,
         config=config,
     )
 
 
 def _before_calibration(panel: Panel, config: Config) -> tuple[Panel, Config]:
     """The panel without the calibration part; where that leaves nothing to learn from, there is none."""
-    calibration = cast(int, config.split.calibration)
-    if not calibration or _has_windows(panel, config, calibration):
+    calibration = config.split.calibration
+    if isinstance(calibration, int) and (not calibration or _has_windows(panel, config, calibration)):
         return panel.drop_last(calibration), config
+    if calibration == "series" and panel.n_series >= LEAST_SERIES:
+        return panel, config
     return panel, config.model_copy(update={"split": config.split.model_copy(update={"calibration": 0})})
+
+
+def _halves(panel: Panel, config: Config) -> tuple[IntArray, IntArray]:
+    """The series that stop the training, and those that intervals are measured by, drawn by the seed."""
+    order = np.random.default_rng(config.training.seed).permutation(panel.n_series)
+    middle = panel.n_series // 2
+    return np.sort(order[:middle]), np.sort(order[middle:])
 
 
 def _has_windows(panel: Panel, config: Config, calibration: int) -> bool:
@@ -482,12 +497,15 @@ class _Held:
         scales: Scales,
         device: torch.device,
         source: Literal["validation", "calibration"] = "validation",
+        among: IntArray | None = None,
     ) -> None:
         self._horizon = min(config.horizon, steps)
         self._source = source
         self._names = panel.unique_ids
         self._n_paths, self._seed = config.forecast.paths, config.training.seed
         cutoffs = _held_back(panel, config.horizon, steps)
+        if among is not None:
+            cutoffs = cutoffs[np.flatnonzero(np.isin(cutoffs.series, among))]
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
         self._transform = transform
         self._levels = transform.levels(panel)

@@ -16,7 +16,7 @@ from tsforecast.config.load import dump_config
 from tsforecast.config.words import printable
 from tsforecast.errors import ConfigError
 from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
-from tsforecast.evaluation.scores import SHOWN, legend, metrics_json, model_lines, verdict
+from tsforecast.evaluation.scores import columns_of, legend, metrics_json, model_lines, verdict
 from tsforecast.evaluation.significance import Difference, judge, significance_text
 from tsforecast.forecasting.forecast import frame_of
 from tsforecast.pictures.backtest import (
@@ -49,8 +49,6 @@ OURS = (
     "errors.png",
     "series.png",
 )
-# Columns beside those of a training's table, where there are quantiles.
-INTERVALS = ("wql", "coverage")
 # More than this share of the windows is worth a warning.
 OFTEN = 0.5
 SOMETIMES = 0.05
@@ -77,7 +75,7 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
 
 def text(found: Backtest) -> str:
     """The table of the models, one step ahead against recursive, warnings and the verdict."""
-    columns = _columns(found)
+    columns = columns_of(found.scores)
     parts = [
         _heading(found),
         model_lines(found.scores, columns),
@@ -193,11 +191,6 @@ def _heading(found: Backtest) -> str:
         f"Backtest: {windows}; {trained}\n"
         f"{found.scores.n_cutoffs} forecasts of {found.scores.horizon} steps, {found.scores.n_series} series\n"
     )
-
-
-def _columns(found: Backtest) -> tuple[str, ...]:
-    there = found.scores.by_model.columns
-    return tuple(name for name in (*SHOWN, *INTERVALS) if name in there)
 
 
 def differences(found: Backtest) -> dict[str, Difference]:

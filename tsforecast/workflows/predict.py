@@ -16,7 +16,13 @@ from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.features.auto import least_history
 from tsforecast.features.transforms import check_values
-from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
+from tsforecast.forecasting.forecast import (
+    FittedModel,
+    forecast_frame,
+    forecast_paths,
+    frame_of_paths,
+    quantile_column,
+)
 from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, tail_from_storage
 from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
@@ -42,6 +48,7 @@ __all__ = [
     "predict",
     "predict_all",
     "read_like",
+    "sample",
     "with_input_names",
     "write_failures",
     "write_forecast",
@@ -51,6 +58,7 @@ log = logging.getLogger(__name__)
 
 WRITTEN = ("", ".csv", ".txt", ".parquet")
 MAX_HORIZON = 10_000
+MAX_PATHS = 10_000
 TIME_OF_DAY = "%Y-%m-%d %H:%M:%S"
 
 
@@ -178,6 +186,8 @@ def predict_all(
     tell_failures(read.failures)
     if future is not None:
         panel = _with_future(run, panel, future)
+    if doubt := run.model.spread.doubt:
+        log.warning("%s", doubt)
     _warn_of_short_series(run, panel)
     _warn_of_unknown_words(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
@@ -199,6 +209,32 @@ def predict_all(
             run.config.horizon,
         )
     return Prediction(frame, panel, read.failures)
+
+
+def sample(
+    run: LoadedRun, made: Prediction, *, horizon: int | None = None, n_paths: int | None = None
+) -> pd.DataFrame:
+    """Sample paths of what was forecast, in long form: ``unique_id, ds, cutoff, lead_time, path, y_hat``.
+
+    At each step they spread as the quantiles do. Series that the fallback forecasts have none.
+
+    Args:
+        run: the loaded run.
+        made: its forecast.
+        horizon: as it was forecast.
+        n_paths: paths of each series; None takes the config's.
+
+    Raises:
+        ConfigError: not a number of paths.
+    """
+    n_paths = run.config.forecast.paths if n_paths is None else n_paths
+    if not 1 <= n_paths <= MAX_PATHS:
+        raise ConfigError(f"paths: {n_paths!r} is not a whole number from 1 to {MAX_PATHS}.")
+    panel, steps = made.panel, run.config.horizon if horizon is None else horizon
+    if without := len(set(made.frame["unique_id"]) - set(panel.unique_ids)):
+        log.warning("%d series are forecast by the seasonal naive, which has no sample paths", without)
+    cutoffs = panel.last_cutoffs
+    return frame_of_paths(panel, cutoffs, forecast_paths(run.model, panel, cutoffs, steps, n_paths=n_paths))
 
 
 def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame) -> Panel:
@@ -460,23 +496,30 @@ def _checked(levels: Sequence[float]) -> list[float]:
     return sorted(levels)
 
 
-def check_out(data: str | Path | None, *, out: Path | None, plots: Path | None) -> None:
+def check_out(
+    data: str | Path | None, *, out: Path | None, plots: Path | None, paths_out: Path | None = None
+) -> None:
     """Refuses before any work what would damage the run or the input.
 
     Raises:
         ConfigError: an output lies in a run folder (but for ``derived/``), is the input itself, or is of a kind
             that is not written.
     """
-    for option, path in (("--out", out), ("--plot", plots)):
+    for option, path in (("--out", out), ("--paths-out", paths_out), ("--plot", plots)):
         if path is not None:
             refuse_inside_run(option, path)
-    if out is None:
-        return
-    if data is not None and is_read(str(data), out):
-        raise ConfigError(f"--out: {str(out)!r} is a file the data is read from; name another.")
-    if out.suffix not in WRITTEN:
+    for option, path in (("--out", out), ("--paths-out", paths_out)):
+        if path is None:
+            continue
+        if data is not None and is_read(str(data), path):
+            raise ConfigError(f"{option}: {str(path)!r} is a file the data is read from; name another.")
+        if path.suffix not in WRITTEN:
+            raise ConfigError(
+                f"{option}: {str(path)!r} would be {path.suffix!r}; a forecast is written as .csv or .parquet."
+            )
+    if out is not None and paths_out is not None and out.absolute() == paths_out.absolute():
         raise ConfigError(
-            f"--out: {str(out)!r} would be {out.suffix!r}; a forecast is written as .csv or .parquet."
+            f"--paths-out: {str(paths_out)!r} is where the forecast goes (--out); name another."
         )
 
 

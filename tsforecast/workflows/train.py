@@ -22,7 +22,14 @@ from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import auto_keys, resolve
 from tsforecast.features.transforms import check_values
-from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
+from tsforecast.forecasting.forecast import (
+    FittedModel,
+    forecast_frame,
+    forecast_values,
+    frame_of,
+    known_ahead,
+)
+from tsforecast.forecasting.intervals import Spread
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
@@ -105,6 +112,7 @@ class Trained:
         return {
             "model": model_name(self.config),
             "y_hat": _kind_of_point(self.model),
+            "intervals": _intervals(self.model.spread),
             "validation_mase": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
@@ -161,6 +169,8 @@ def train(
             fingerprint=_fingerprint(config, panel, cut),
             watcher=watcher,
         )
+        if doubt := learned.model.spread.doubt:
+            log.warning("%s", doubt)
         test = score_test(learned.model, panel, config)
         model = (
             learn_all(learned, panel, device=device, watcher=watcher)
@@ -332,7 +342,7 @@ def _data_summary(config: Config, panel: Panel, repairs: dict[str, int]) -> str:
     return (
         f"{panel.n_series} series of {rows} steps at frequency {panel.axis.freq!r}{mended}; "
         f"season {config.season_length}, lookback {config.lookback}, "
-        f"validation {split.validation} and test {split.test} steps"
+        f"validation {split.validation}, calibration {split.calibration} and test {split.test} steps"
     )
 
 
@@ -352,7 +362,8 @@ def refuse_long_horizon(config: Config, panel: Panel, where: str) -> None:
 
 
 def _warn_of_short_split(config: Config) -> None:
-    for name, steps in (("validation", config.split.validation), ("test", config.split.test)):
+    for name in ("validation", "calibration", "test"):
+        steps = getattr(config.split, name)
         if isinstance(steps, int) and 0 < steps < config.horizon:
             log.warning(
                 "split.%s: only %d step(s) are held back, fewer than the horizon of %d; later lead times go unseen",
@@ -407,13 +418,15 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     cutoffs, horizon = test_cutoffs(panel, config), _scored_steps(config)
     if not len(cutoffs):
         return None
-    y_hat = forecast(model, panel, cutoffs, horizon).y_hat
-    newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
-    levels = config.forecast.quantile_levels
+    name, levels = model_name(config), config.forecast.quantile_levels
+    made = forecast_values(model, panel, cutoffs, horizon, quantile_levels=levels)
+    newest = np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))
     return Test(
-        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat}),
-        cutoffs=newest,
-        forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
+        scores=score_with_baselines(
+            panel, cutoffs, config, {name: made[..., 0]}, quantiles={name: made[..., 1:]} if levels else None
+        ),
+        cutoffs=cutoffs[newest],
+        forecast=frame_of(panel, cutoffs[newest], made[newest], quantile_levels=levels),
     )
 
 
@@ -426,12 +439,24 @@ def test_cutoffs(panel: Panel, config: Config) -> Cutoffs:
 
 
 def score_with_baselines(
-    panel: Panel, cutoffs: Cutoffs, config: Config, forecasts: Mapping[str, FloatArray]
+    panel: Panel,
+    cutoffs: Cutoffs,
+    config: Config,
+    forecasts: Mapping[str, FloatArray],
+    *,
+    quantiles: Mapping[str, FloatArray] | None = None,
 ) -> Scores:
-    """Scores of forecasts and of every baseline, all from the same cutoffs."""
+    """Scores of forecasts, of their quantiles at the config's levels, and of all baselines, from the same cutoffs."""
     horizon, season = _scored_steps(config), cast(list[int], config.season_length)[0]
     beside = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
-    return score(panel, cutoffs, {**forecasts, **beside}, season_length=season)
+    return score(
+        panel,
+        cutoffs,
+        {**forecasts, **beside},
+        season_length=season,
+        quantiles=quantiles,
+        levels=config.forecast.quantile_levels if quantiles else (),
+    )
 
 
 def _scored_steps(config: Config) -> int:
@@ -448,6 +473,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         "tsforecast": __version__,
         "cell": model_name(config),
         "y_hat": _kind_of_point(trained.model),
+        "intervals": _intervals(trained.model.spread),
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
@@ -481,6 +507,16 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
 def _kind_of_point(model: FittedModel) -> str:
     """What ``y_hat`` is: the head's mean or median; a mean on a curve is nearer to a median off it."""
     return "mean" if model.network.head.kind.is_mean and model.transform.name == "none" else "median"
+
+
+def _intervals(spread: Spread) -> dict[str, Any]:
+    """Where the width of the intervals comes from, as plain values."""
+    return {
+        "from": spread.source,
+        "windows": spread.n_windows,
+        "series_with_their_own": len(spread.groups),
+        "doubt": spread.doubt or None,
+    }
 
 
 def _training_range(panel: Panel) -> list[str]:
