@@ -4,7 +4,13 @@ from synthetic import panel_of, seasonal_series
 
 from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError
-from tsforecast.features.auto import resolve, resolve_lags, resolve_lookback, resolve_split
+from tsforecast.features.auto import (
+    resolve,
+    resolve_calibration,
+    resolve_lags,
+    resolve_lookback,
+    resolve_split,
+)
 
 
 def config(**changes: object) -> Config:
@@ -109,3 +115,19 @@ def test_the_season_is_found_without_the_held_back_part() -> None:
     changed[-56:] = 100 * seasonal_series(56, season_length=12, trend=0)
     seasons = [resolve(config(horizon=7), panel_of(values)).season_length for values in (y, changed)]
     assert seasons[0] == seasons[1] == [7]
+
+
+def test_half_of_many_series_measure_the_intervals_and_a_part_of_few_long_ones() -> None:
+    assert resolve_calibration(48, np.full(414, 960), validation=48, test=48) == "series"
+    assert resolve_calibration(24, np.full(5, 8000), validation=288, test=144) == 288
+
+
+@pytest.mark.parametrize(
+    ("n_series", "length", "validation"),
+    [(1, 144, 24), (99, 70, 12)],  # two windows tell nothing; 12 of 46 is more than a quarter
+)
+def test_series_too_short_for_a_calibration_part_have_none(
+    n_series: int, length: int, validation: int
+) -> None:
+    lengths = np.full(n_series, length)
+    assert resolve_calibration(12, lengths, validation=validation, test=12) == 0

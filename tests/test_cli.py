@@ -167,6 +167,30 @@ def test_predict_writes_csv_to_stdout(trained: Path, capfd: pytest.CaptureFixtur
     assert err == ""
 
 
+def test_predict_writes_sample_paths_beside_the_forecast(trained: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / "paths.csv", tmp_path / "paths.parquet"):
+        assert tsforecast("predict", trained, "--paths", "7", "--paths-out", out, "--horizon", "4") == 0
+    paths = pd.read_csv(tmp_path / "paths.csv")
+    assert list(paths.columns) == ["unique_id", "ds", "cutoff", "lead_time", "path", "y_hat"]
+    assert len(paths) == 7 * 4 * paths["unique_id"].nunique()
+    assert paths["y_hat"].tolist() == pytest.approx(pd.read_parquet(tmp_path / "paths.parquet")["y_hat"])
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--paths", "7"], "name it with --paths-out FILE"),
+        (["--out", "f.csv", "--paths-out", "f.csv"], "is where the forecast goes"),
+        (["--paths-out", "f.json"], "would be '.json'"),
+    ],
+)
+def test_paths_without_a_place_of_their_own_are_refused(
+    trained: Path, words: list[str], problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert tsforecast("predict", trained, *words) == 2
+    assert problem in capfd.readouterr().err
+
+
 def test_predict_reads_stdin_and_writes_files_and_pictures(trained: Path, tmp_path: Path) -> None:
     csv = (trained.parent / "sales.csv").read_bytes()
     command = [sys.executable, "-m", "tsforecast", "predict", str(trained), "-", "--horizon", "7"]

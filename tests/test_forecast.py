@@ -135,6 +135,21 @@ def test_a_run_from_before_there_were_transforms_has_none(panel: Panel) -> None:
     assert (back.transform.text, back.transform.lambdas.tolist()) == ("", [1, 1])
 
 
+def test_a_run_from_before_there_was_a_calibration_part_keeps_its_intervals(panel: Panel) -> None:
+    model = fitted(panel)
+    values, arrays = to_storage(model, panel.tail(FEATURES.history))
+    old = {name: value for name, value in values.items() if name not in ("spread", "direct_steps", "seed")}
+    old["spread_windows"] = model.spread.n_windows
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("spread.")}
+    arrays["spread.half_widths"] = model.spread.above[0]
+    back = from_storage(old, arrays, SETTINGS, device=torch.device("cpu"))
+    assert back.spread.source == "validation"
+    frames = [
+        forecast_frame(one, panel, panel.last_cutoffs, 9, quantile_levels=[0.1, 0.9]) for one in (model, back)
+    ]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
 def test_a_very_long_rollout_stays_finite(panel: Panel) -> None:
     assert np.isfinite(forecast(fitted(panel), panel, panel.last_cutoffs, 2000).y_hat).all()
 

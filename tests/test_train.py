@@ -347,3 +347,68 @@ def test_settings_that_do_not_fit_a_head_of_counts_are_refused(
 def test_a_reservoir_has_the_head_it_is_fitted_by(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="fitted to squared errors"):
         config(model={"cell": "esn", "head": "normal"})
+
+
+def kept(calibration: object, **changes: object) -> Config:
+    """Settings that say what intervals are measured by."""
+    training = {"max_steps": 12, "batch_size": 16, "final_fit": False}
+    return config(
+        split={"calibration": calibration, "validation": 12, "test": 6}, training=training, **changes
+    )
+
+
+def test_the_calibration_part_gives_intervals_their_width_and_nothing_else(tmp_path: Path) -> None:
+    """Training and early stopping see nothing of it, and it sees nothing of the test."""
+    changed = FRAME.copy()
+    of_part = changed.groupby("unique_id").cumcount(ascending=False).between(6, 17)
+    changed.loc[of_part, "y"] += 100
+    first, second = (
+        train(kept(12), path=tmp_path / name, source=frame) for name, frame in (("a", FRAME), ("b", changed))
+    )
+    for name, weight in first.model.network.state_dict().items():
+        assert torch.equal(weight, second.model.network.state_dict()[name])
+    histories = [[record["validation"] for record in run.fit.history] for run in (first, second)]
+    assert histories[0] == histories[1]
+    assert (first.model.spread.above < second.model.spread.above).any()
+    assert first.model.spread.source == "calibration"
+    assert first.model.spread.n_windows == 21  # 7 overlapping windows of 6 steps in 12, of 3 series
+
+
+def test_half_of_the_series_measure_intervals_and_do_not_stop_the_training(tmp_path: Path) -> None:
+    frame = seasonal_frame(n_series=6, length=72)
+    whole = train(kept(0), path=tmp_path / "whole", source=frame)
+    halved = train(kept("series"), path=tmp_path / "halved", source=frame)
+    assert (whole.model.spread.source, halved.model.spread.source) == ("validation", "calibration")
+    assert halved.model.spread.n_windows * 2 == whole.model.spread.n_windows
+    assert halved.fit.history[0]["validation"] != whole.fit.history[0]["validation"]
+
+
+def test_intervals_on_too_little_are_marked_in_the_run_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(kept("auto"), path=tmp_path / "run", source=FRAME)
+    marked = json.loads((tmp_path / "run" / "metrics.json").read_text())["intervals"]
+    assert (marked["from"], marked["windows"]) == ("validation", 21)
+    assert "also stopped the training" in marked["doubt"]
+    assert "also stopped the training" in caplog.text
+    caplog.clear()
+    caplog.set_level("INFO")
+    predict(load_run(tmp_path / "run", device="cpu"))
+    assert "also stopped the training" in caplog.text
+
+
+def test_coverage_and_quantile_losses_of_the_test_part_are_reported(tmp_path: Path) -> None:
+    trained = train(config(), path=tmp_path / "run", source=FRAME)
+    test = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["models"]["lstm"]
+    reported = ("coverage", "pinball", "wql", "crps", "interval_width", "interval_score")
+    assert all(test[name] is not None for name in reported)
+    assert "coverage" in report(trained).splitlines()[2]
+
+
+def test_a_direct_network_is_trained_stored_and_scored(tmp_path: Path) -> None:
+    trained = train(config(forecast={"strategy": "direct"}), path=tmp_path / "run", source=FRAME)
+    assert trained.model.network.head.linear.weight.abs().sum(dim=1).gt(0).all()  # every step has learned
+    loaded = load_run(tmp_path / "run", device="cpu")
+    pd.testing.assert_frame_equal(predict(loaded)[0], trained.forecast)
+    with pytest.raises(ConfigError, match="ask for fewer"):
+        predict(loaded, horizon=7)

@@ -187,7 +187,7 @@ def predict_all(
     if future is not None:
         panel = _with_future(run, panel, future)
     if doubt := run.model.spread.doubt:
-        log.warning("%s", doubt)
+        log.info("%s", doubt)  # the training warned of it, and nothing can be done about it here
     _warn_of_short_series(run, panel)
     _warn_of_unknown_words(run, panel)
     levels = run.config.forecast.quantile_levels if quantile_levels is None else _checked(quantile_levels)
