@@ -160,8 +160,22 @@ def _by_lead_time(errors: FloatArray, ends: _Ends, sizes: FloatArray) -> tuple[F
     below, above = (np.array([row[side] for row in rows]) for side in (0, 1))
     if ends is _two_sided_ends:
         return below, above
-    # A forecast further ahead knows less; where a small sample says otherwise, that is chance.
-    return np.maximum.accumulate(below, axis=0), np.maximum.accumulate(above, axis=0)
+    return _rising(below), _rising(above)
+
+
+def _rising(widths: FloatArray) -> FloatArray:
+    """Widths that never fall with the lead time: a forecast further ahead knows less, ``(horizon, coverages)``.
+
+    Where a sample says otherwise, the lead times in question share their mean (isotonic regression: Barlow, Brunk
+    1972). Raising the later ones to the highest so far would make all of them too wide.
+    """
+    blocks: list[tuple[FloatArray, int]] = []  # mean width and number of lead times, for all coverages at once
+    for row in widths:
+        blocks.append((row, 1))
+        while len(blocks) > 1 and (blocks[-2][0] > blocks[-1][0]).any():
+            (first, n), (second, m) = blocks[-2:]
+            blocks[-2:] = [((n * first + m * second) / (n + m), n + m)]
+    return np.concatenate([np.repeat(mean[None], n, axis=0) for mean, n in blocks])
 
 
 def _pooled(errors: FloatArray, lead: int) -> FloatArray:
