@@ -22,11 +22,14 @@ import pyarrow.csv as pacsv
 
 from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import MISSING, looks_like_number, number_marks
+from tsforecast.series.advice import advice_on_number
+from tsforecast.series.cells import MISSING, clipped, looks_like_number, number_marks
+from tsforecast.series.foreign import BEGINNING, no_csv, no_header
 
 __all__ = [
     "CsvFile",
     "Opener",
+    "has_quotes",
     "line_of",
     "open_csv",
     "read_columns",
@@ -44,20 +47,6 @@ CHUNK = 1 << 20
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-
-# First bytes of what is no CSV, with the way out.
-MAGIC = {
-    b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
-    b"PK\x05\x06": "an empty zip archive; name a CSV file",
-    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
-    b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
-    b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
-    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
-    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
-    b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
-    b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +141,7 @@ def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) 
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
             quote, or bytes that are not text in the file's encoding.
     """
-    quoted = _has_quotes(file)
+    quoted = has_quotes(file)
     with file.open():  # says what is wrong with the bytes in the name of the file
         try:
             table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
@@ -200,12 +189,11 @@ def _codec(encoding: str) -> str:
 def refuse_other_kinds(file: CsvFile) -> None:
     """Refuses a file that is empty, or known to be no CSV by its first bytes."""
     with file.open() as stream:
-        first = stream.read(4)
+        first = stream.read(BEGINNING)
     if not first:
         raise DataError(f"{file.name}: the file is empty; expected a header and rows.", code="F102")
-    for magic, kind in MAGIC.items():
-        if first.startswith(magic) and not file.encoding.startswith("utf-16"):
-            raise DataError(f"{file.name}: this is {kind}.", code="F103")
+    if kind := no_csv(first, encoding=file.encoding):
+        raise DataError(f"{file.name}: this is {kind}.", code="F103")
 
 
 def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFile:
@@ -220,6 +208,11 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     if fault := undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
     names = names_of[mark]
+    is_known = {*wanted} <= {*names}
+    if fault := no_header(header, mark, is_known=is_known):
+        raise DataError(f"{file.name}: line {line}: {fault}.", code="F103")
+    if not is_known and any("\n" in cell or "\r" in cell for cell in header):
+        has_quotes(file)  # refuses one that is opened there and never closed
     column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(
@@ -231,7 +224,7 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
 
 def _names(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns: without blanks around them, unless the config asks for one with its blanks."""
-    return tuple(cell if cell in wanted else cell.strip() for cell in header)
+    return tuple(cell if cell in wanted else cell.strip().strip("\ufeff").strip() for cell in header)
 
 
 def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
@@ -257,7 +250,7 @@ def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
     return ","
 
 
-def _has_quotes(file: CsvFile) -> bool:
+def has_quotes(file: CsvFile) -> bool:
     """Whether any cell may be quoted.
 
     Raises:
@@ -285,10 +278,10 @@ def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     for line, cells in islice(file.records(), 1, None):
         if fault := wrong_width(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F106")
-        if fault := _wrong_number(file, cells, places):
-            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
         if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
+        if fault := _wrong_number(file, cells, places):
+            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
 
 
 def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
@@ -297,7 +290,7 @@ def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
         return None
     return (
         f"{len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
-        "correct the line, or set data.format.separator and data.format.decimal"
+        "correct or remove the line, or set data.format.separator and data.format.decimal"
     )
 
 
@@ -305,10 +298,8 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
     marks = number_marks(file.decimal, file.thousands)
     for place, column in numbers:
         if not looks_like_number(cells[place], decimal=file.decimal, thousands=file.thousands):
-            return (
-                f"column {column!r}: {cells[place]!r} is not a number with {marks}; "
-                "correct the cell, or set data.format.decimal or data.format.thousands"
-            )
+            advice = advice_on_number(cells[place], decimal=file.decimal, thousands=file.thousands)
+            return f"column {column!r}: {clipped(cells[place])} is not a number with {marks}; {advice}"
     return None
 
 
@@ -317,7 +308,23 @@ def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (
-                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text; "
+                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text "
+                f"(the first such byte is at offset {_first_undecoded(file)}); "
                 "set data.format.encoding, e.g. cp1252 or latin-1"
             )
     return None
+
+
+def _first_undecoded(file: CsvFile) -> int:
+    """Offset in the file of the first byte that is no text."""
+    decoder = codecs.getincrementaldecoder(file.encoding)()
+    done = 0
+    with file.opener() as stream:
+        while chunk := stream.read(CHUNK):
+            kept = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                return done - kept + error.start
+            done += len(chunk)
+    return done - len(decoder.getstate()[0])  # the last letter is cut off
