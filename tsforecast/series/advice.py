@@ -19,7 +19,7 @@ ADVICE = {
         r"[?.*\u2026_/\u2010-\u2015-]+|n\.? ?[/.]? ?[ad]\.?|missing|unknown|undefined|error|nil|\(null\)",
         re.IGNORECASE,
     ): "leave the cell empty where there is no value",
-    re.compile(r"true|false|yes|no|ja|nein|t|f|y|n", re.IGNORECASE): "write 1 and 0",
+    re.compile(r"true|false|yes|no|ja|nein", re.IGNORECASE): "write 1 and 0",
     re.compile("[\"'`\u2018-\u201f].*\\d.*|.*\\d.*[\"'\u2018-\u201f]"): "remove the quotes",
     re.compile(r"0[xXbBoO][0-9A-Fa-f]+|\d+(_\d+)+"): "write it in plain decimal digits",
     re.compile(r"(?=.*[^\x00-\x7f])[\d.,]+"): "write it in the digits 0 to 9",

@@ -209,10 +209,10 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
         raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
     names = names_of[mark]
     is_known = {*wanted} <= {*names}
-    if fault := no_header(header, mark, is_known=is_known):
-        raise DataError(f"{file.name}: line {line}: {fault}.", code="F103")
     if not is_known and any("\n" in cell or "\r" in cell for cell in header):
         has_quotes(file)  # refuses one that is opened there and never closed
+    if fault := no_header(header, mark, is_known=is_known):
+        raise DataError(f"{file.name}: line {line}: {fault}.", code="F103")
     column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(

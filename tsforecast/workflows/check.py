@@ -36,7 +36,7 @@ LONGEST = 24  # characters of a name in the table
 LINE = re.compile(r"line (\d+)\b")
 PLACE = re.compile(r"^line \d+(?:: |, )")
 PLACE_OF_ROW = re.compile(r"(?:^|, )line (\d+)$")
-SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|[\w-]+)")
+SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|\"[^\"]+\"|[\w-]+)")
 COUNT = re.compile(r"\((\d+) such \w+\)")
 
 
@@ -185,7 +185,11 @@ def _table(
         if source is not None or error.code not in IN_A_CELL or not _is_csv(path):
             entries += [_told(part, where) for part in error.parts]
             return None, True, nothing
-        part = readable_part(path, config.data)
+        try:
+            part = readable_part(path, config.data)
+        except DataError as hopeless:  # a byte of the header that is no text, for one
+            entries += [_told(fault, where) for fault in hopeless.parts]
+            return None, True, nothing
         entries += [_told(fault, where) for fault in part.faults or [error]]
     if part.lost and part.table is not None:
         notes.append("rows that cannot be read are left out of the other checks, and gaps are not looked for")
