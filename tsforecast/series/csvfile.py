@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -31,6 +31,7 @@ __all__ = [
     "Opener",
     "has_quotes",
     "line_of",
+    "lines_of",
     "open_csv",
     "read_columns",
     "refuse_other_kinds",
@@ -178,6 +179,12 @@ def line_of(file: CsvFile, row: int) -> int:
     """Line number of a data row, counted from 0; blank lines and line breaks in cells are counted."""
     below_header = row + 2  # where the file has changed meanwhile
     return next(islice(file.records(), row + 1, None), (below_header, []))[0]
+
+
+def lines_of(file: CsvFile, rows: Collection[int]) -> dict[int, int]:
+    """Line numbers of some data rows, as :func:`line_of` gives them."""
+    records = islice(file.records(), 1, 2 + max(rows, default=-1))
+    return {row: line for row, (line, _) in enumerate(records) if row in rows}
 
 
 def _codec(encoding: str) -> str:

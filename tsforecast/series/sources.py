@@ -27,6 +27,7 @@ from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_c
 __all__ = [
     "File",
     "Part",
+    "csv_files",
     "is_read",
     "joined_tables",
     "local_files",
@@ -369,17 +370,26 @@ def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
 
 def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
     columns = columns_of(data)
+    parts = []
+    for csv in csv_files(files, data):
+        table = read_columns(csv, text=columns.text, numbers=columns.numbers)
+        parts.append(Part(csv.name, table, csv))
+    return parts
+
+
+def csv_files(files: Sequence[File], data: DataConfig) -> list[CsvFile]:
+    """CSV files with one layout for all.
+
+    Raises:
+        DataError: one cannot be opened, a column is absent, or they are laid out otherwise.
+    """
     opened = [open_file(file, data) for file in files]
-    refuse_absent(opened[0].name, opened[0].columns, columns)
+    refuse_absent(opened[0].name, opened[0].columns, columns_of(data))
     for other in opened[1:]:
         _refuse_other_layout(opened[0], other)
     # Only some of the files may hold a number with a decimal mark.
     decimal = "," if any(csv.decimal == "," for csv in opened) else "."
-    parts = []
-    for csv in (replace(csv, decimal=decimal) for csv in opened):
-        table = read_columns(csv, text=columns.text, numbers=columns.numbers)
-        parts.append(Part(csv.name, table, csv))
-    return parts
+    return [replace(csv, decimal=decimal) for csv in opened]
 
 
 def _refuse_other_layout(first: CsvFile, other: CsvFile) -> None:
