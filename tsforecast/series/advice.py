@@ -12,6 +12,9 @@ THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:(?P<mark>[\s'\u2019.,])\d{3})(?:(?P=mark
 
 # What a cell looks like -> what to do about it; the first that fits is taken.
 ADVICE = {
+    re.compile("(?s).*[\x00-\x1f\x7f\u00a0\u200b-\u200f\u202a-\u202e\ufeff].*"): (
+        "remove the characters in it that cannot be seen"
+    ),
     re.compile(r"\(.*\d.*\)|.*\d\s?-"): "write a negative number with - in front of it",
     re.compile("[\u2212\u2010-\u2015].*\\d.*"): "write the minus sign as -",
     re.compile(r"#[A-Z/0!?]+"): "leave the cell empty where a formula of Excel has failed",

@@ -220,6 +220,7 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
             "or data.freq: integer for integers that count steps",
             code="T304",
         )
+    _refuse_null(column)
     encoded = dictionary_of(column)
     spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
     try:

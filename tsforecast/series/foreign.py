@@ -8,7 +8,6 @@ from collections.abc import Sequence
 __all__ = ["BEGINNING", "no_csv", "no_header"]
 
 BEGINNING = 64  # bytes that tell
-SEPARATORS = ",;\t|"
 LONGEST = 60  # characters of a line in a message
 
 # First bytes of what is no CSV, the longer ones first.
@@ -76,7 +75,7 @@ def no_header(header: Sequence[str], separator: str, *, is_known: bool) -> str |
         return None
     if text.startswith("#"):
         return f"{shown} is a comment, expected the header; remove such lines, e.g. grep -v '^#' FILE.csv > CLEAN.csv"
-    if len(header) == 1 and any(mark in text for mark in SEPARATORS):
+    if len(header) == 1 and separator in text:
         return (
             f"the whole line {shown} stands in quotes; remove those at the beginning and the end of each line"
         )

@@ -164,7 +164,7 @@ def opener_of(path: str) -> Opener:
             codec = CODECS.get(Path(path).suffix.lower())
             return _bounded(lambda: pa.input_stream(path, compression=None), codec, name)
     except OSError as error:
-        target = f", which leads to {str(Path(path).readlink())!r}" if Path(path).is_symlink() else ""
+        target = f", which leads to {str(Path(path).readlink())!r}" if os.path.islink(path) else ""  # noqa: PTH114
         raise DataError(
             f"{name}: {_reason(error)}{target}; check the path and the rights to read it.", code="F101"
         ) from error
@@ -208,7 +208,7 @@ def local_files(path: str) -> list[File]:
 def _paths(path: str) -> list[str]:
     """Hidden files and what is no data are passed over, unless the pattern spells out the ending."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         found, any_ending = list(place.iterdir()), False
     elif WILDCARDS & {*path} and not os.path.lexists(path):
         found, any_ending = _matching(place), bool(place.suffix) and not WILDCARDS & {*place.suffix}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,7 @@ from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.faults import IN_A_CELL, readable_part
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import STDIN, name_of, place_of, read_table
-from tsforecast.training.learn import check_lengths
-from tsforecast.workflows.lengths import short_series
+from tsforecast.workflows.lengths import refuse_lengths, short_series
 from tsforecast.workflows.train import refuse_long_horizon
 
 __all__ = ["Entry", "Report", "check", "report_json", "report_text"]
@@ -306,8 +305,7 @@ def _of_lengths(panel: Panel, config: Config, where: str) -> Iterator[Entry]:
     """What ``train`` refuses or warns of between the panel and the first step of training."""
     refuse_long_horizon(config, panel, where)
     resolved = resolve(config, panel)
-    check_lengths(panel.drop_last(cast(int, resolved.split.test)), resolved)
-    panel.axis.timestamps(panel.positions(panel.last_cutoffs) + resolved.horizon)
+    refuse_lengths(panel, resolved, where)
     for short in short_series(panel, resolved):
         for alone in short.each(MOST_SERIES):
             yield Entry(

@@ -43,7 +43,7 @@ from tsforecast.workflows.fallback import (
     with_fallbacks,
     without_wrong_values,
 )
-from tsforecast.workflows.lengths import UNTRAINED, short_series
+from tsforecast.workflows.lengths import UNTRAINED, refuse_lengths, short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
@@ -152,8 +152,10 @@ def train(
     asked = config
     config, read = resolve_and_part(config, read_data(config, source, cut))
     panel = read.panel
+    where = name_of(config.data.path) if source is None else "data frame"
+    refuse_lengths(panel, config, where)
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
-    _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
+    _tell_data(config, read, where=where)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
