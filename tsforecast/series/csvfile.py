@@ -11,18 +11,22 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number, number_marks
+from tsforecast.series.gather import Gathered
+from tsforecast.series.memory import Room
 
 __all__ = [
     "CsvFile",
@@ -43,6 +47,10 @@ SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
+# A timestamp as pyarrow reads it; another zone than UTC is kept, which takes the text.
+PLAIN_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?(?P<zone>Z)?)?")
+FIRST_MOMENT = int(np.datetime64("0001-01-01", "us").view("i8"))
+WORDS = pa.dictionary(pa.int32(), pa.string())
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
 # First bytes of what is no CSV, with the way out.
@@ -143,35 +151,68 @@ def open_csv(
     return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
 
 
-def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
-    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
+def read_columns(
+    file: CsvFile, *, text: Sequence[str], numbers: Sequence[str], moments: str | None = None
+) -> Any:
+    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, NaN for missing.
 
-    Numbers come as text where pyarrow does not read them: with a thousands mark, or with blanks alone in a cell.
+    The file is read block by block and need not fit in memory. Numbers come as text where pyarrow does not read
+    them: with a thousands mark, or with blanks alone in a cell.
+
+    Args:
+        file: to read.
+        text: columns of text.
+        numbers: columns of numbers.
+        moments: the one of ``text`` that comes as timestamps to the microsecond where each of its cells is plain
+            ISO 8601, and as text where any is not.
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
             quote, or bytes that are not text in the file's encoding.
+        ResourceError: what is kept of the file does not fit in memory.
     """
     quoted = _has_quotes(file)
+    kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, pa.string() if file.thousands else pa.float64())
     with file.open():  # says what is wrong with the bytes in the name of the file
+        if moments and (kind := _kind_of_moments(file, moments)):
+            with suppress(pa.ArrowInvalid):  # the reading below says what it is
+                table = _read(file, kinds | {moments: kind}, quoted=quoted)
+                if _are_dates(table.column(moments)):
+                    return table
         try:
-            table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
+            table = _read(file, kinds, quoted=quoted)
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
             try:
-                table = _read(file, text, numbers, pa.string(), quoted=quoted)
+                table = _read(file, kinds | dict.fromkeys(numbers, pa.string()), quoted=quoted)
             except pa.ArrowInvalid:
                 raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     return table
 
 
-def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: Any, *, quoted: bool) -> Any:
-    """The columns named, under the names they have here, whatever blanks the header has around them."""
+def _kind_of_moments(file: CsvFile, column: str) -> Any:
+    """The type of timestamps like the first one; None where it is written in a way that pyarrow does not read."""
+    cells = next(islice(file.records(), 1, None), (0, []))[1]
+    place = file.columns.index(column)
+    written = PLAIN_MOMENT.fullmatch(cells[place]) if place < len(cells) else None
+    return pa.timestamp("us", "UTC" if written["zone"] else None) if written else None
+
+
+def _are_dates(column: Any) -> bool:
+    """Whether each cell is a timestamp of the calendar; pyarrow knows a year 0."""
+    if column.null_count:
+        return False
+    first = pc.min(column.cast(pa.int64())).as_py()
+    return first is None or first >= FIRST_MOMENT
+
+
+def _read(file: CsvFile, kinds: Mapping[str, Any], *, quoted: bool) -> Any:
+    """Columns by name and type, under the names they have here, whatever blanks the header has around them."""
     in_header = dict(zip(file.columns, file.header, strict=True))
-    words = pa.dictionary(pa.int32(), pa.string())
-    kinds = dict.fromkeys(text, words) | dict.fromkeys(numbers, number)
-    with file.opener() as stream:
-        table = pacsv.read_csv(
+    room = Room(file.name, n_columns=len(kinds))
+    with (
+        file.opener() as stream,
+        pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
@@ -181,8 +222,13 @@ def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: An
                 null_values=list(MISSING),
                 decimal_point=file.decimal,
             ),
-        )
-    return table.rename_columns(list(kinds))
+        ) as blocks,
+    ):
+        gathered = Gathered(blocks.schema)
+        for block in blocks:
+            gathered.add(block)
+            room.refuse_more(gathered.n_rows, stream)
+    return gathered.table().rename_columns(list(kinds))
 
 
 def line_of(file: CsvFile, row: int) -> int:

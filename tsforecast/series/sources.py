@@ -21,8 +21,9 @@ import pyarrow as pa
 from tsforecast.config.location import REMOTES, STDIN, Kind, Resolved, kind_of, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError, TsforecastError
-from tsforecast.series.columns import columns_of, listed, refuse_absent
+from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
+from tsforecast.series.timeaxis import INTEGER
 
 __all__ = [
     "File",
@@ -375,11 +376,21 @@ def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
         _refuse_other_layout(opened[0], other)
     # Only some of the files may hold a number with a decimal mark.
     decimal = "," if any(csv.decimal == "," for csv in opened) else "."
-    parts = []
-    for csv in (replace(csv, decimal=decimal) for csv in opened):
-        table = read_columns(csv, text=columns.text, numbers=columns.numbers)
-        parts.append(Part(csv.name, table, csv))
+    opened = [replace(csv, decimal=decimal) for csv in opened]
+    is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
+    parts = _csv_parts(opened, columns, moments=columns.time if is_date else None)
+    if len({part.table.schema.field(columns.time).type for part in parts}) > 1:
+        parts = _csv_parts(opened, columns, moments=None)
     return parts
+
+
+def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | None) -> list[Part]:
+    return [
+        Part(
+            csv.name, read_columns(csv, text=columns.text, numbers=columns.numbers, moments=moments), csv
+        )
+        for csv in files
+    ]
 
 
 def _refuse_other_layout(first: CsvFile, other: CsvFile) -> None:
