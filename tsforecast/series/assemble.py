@@ -16,6 +16,7 @@ from tsforecast.config.schema import DataConfig, RepairConfig
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.check import Finding, Rows, find, find_by_series
+from tsforecast.series.memory import memory_errors
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of, place_of
 from tsforecast.series.repair import FILLS, MERGES
@@ -101,8 +102,16 @@ def panel_from_table(
     Raises:
         ConfigError: the frequency is not one.
         DataError: the data has a defect for which no repair is named; the message has a line for each kind.
+        ResourceError: it does not fit in memory.
     """
     where = name_of(where or data.path)
+    with memory_errors(where):
+        return _checked_panel(table, data, freq=freq, where=where)
+
+
+def _checked_panel(
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str
+) -> tuple[Panel, dict[str, int]]:
     rows, aside = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
         raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
@@ -244,7 +253,9 @@ def rows_of_table(
         )
     if covariates.future:
         ahead = np.arange(len(values)) >= np.repeat(ends, np.diff(offsets))
-        values[ahead, : 1 + len(covariates.past)] = 0.0  # nothing is missing there; cut off once the grid is laid
+        values[ahead, : 1 + len(covariates.past)] = (
+            0.0  # nothing is missing there; cut off once the grid is laid
+        )
     rows = Rows(
         axis=axis,
         unique_ids=names,

@@ -201,8 +201,8 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         _refuse_null(column)
-        zone = getattr(kind, "tz", None)
-        return _in_utc(_int64(column.cast(pa.timestamp("us", zone), safe=False)), zone)
+        kind = pa.timestamp("us", getattr(kind, "tz", None))
+        return _in_utc(_int64(column.cast(kind, safe=False)), kind.tz)
     if pa.types.is_integer(kind) and time_format != "auto":
         column, kind = column.cast(pa.string()), pa.string()
     if not _is_text(column):
@@ -268,7 +268,8 @@ def _unix_clock(cells: Column, *, unit: str) -> IntArray:
     _refuse_first(
         cells, parts % per_second == 0, "is finer than a microsecond; round it to microseconds", code="T302"
     )
-    return seconds * 1_000_000 + parts // per_second
+    clock: IntArray = seconds * 1_000_000 + parts // per_second
+    return clock
 
 
 def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:

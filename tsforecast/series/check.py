@@ -476,7 +476,9 @@ def _inexact(rows: Rows) -> Defects:
             remedy="divide the values if their last digits matter",
         )
 
-    return Defects(indices_where(len(rows.values), lambda part: are_inexact(part).any(axis=1)), say)
+    return Defects(
+        indices_where(len(rows.values), lambda part: np.asarray(are_inexact(part).any(axis=1))), say
+    )
 
 
 def _copied(rows: Rows) -> Defects:

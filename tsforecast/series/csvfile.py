@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -126,6 +127,8 @@ class CsvFile:
         try:
             with self.opener() as stream:
                 yield stream
+        except MemoryError:  # which pyarrow's is, beside being one of its own
+            raise
         except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
             raise DataError(f"{self.name}: cannot be read: {error}; check the file.", code="F103") from error
 
@@ -152,7 +155,12 @@ def open_csv(
 
 
 def read_columns(
-    file: CsvFile, *, text: Sequence[str], numbers: Sequence[str], moments: str | None = None
+    file: CsvFile,
+    *,
+    text: Sequence[str],
+    numbers: Sequence[str],
+    room: Room | None = None,
+    moments: str | None = None,
 ) -> Any:
     """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, NaN for missing.
 
@@ -163,6 +171,7 @@ def read_columns(
         file: to read.
         text: columns of text.
         numbers: columns of numbers.
+        room: to read into, where other files are read beside this one.
         moments: the one of ``text`` that comes as timestamps to the microsecond where each of its cells is plain
             ISO 8601, and as text where any is not.
 
@@ -171,20 +180,21 @@ def read_columns(
             quote, or bytes that are not text in the file's encoding.
         ResourceError: what is kept of the file does not fit in memory.
     """
-    quoted = _has_quotes(file)
-    kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, pa.string() if file.thousands else pa.float64())
+    number = pa.string() if file.thousands else pa.float64()
+    kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, number)
+    read = partial(_read, file, room=room or Room(len(numbers)), quoted=_has_quotes(file))
     with file.open():  # says what is wrong with the bytes in the name of the file
         if moments and (kind := _kind_of_moments(file, moments)):
             with suppress(pa.ArrowInvalid):  # the reading below says what it is
-                table = _read(file, kinds | {moments: kind}, quoted=quoted)
+                table = read(kinds | {moments: kind})
                 if _are_dates(table.column(moments)):
                     return table
         try:
-            table = _read(file, kinds, quoted=quoted)
+            table = read(kinds)
         except pa.ArrowInvalid as error:
             _refuse_first_fault(file, numbers)
             try:
-                table = _read(file, kinds | dict.fromkeys(numbers, pa.string()), quoted=quoted)
+                table = read(kinds | dict.fromkeys(numbers, pa.string()))
             except pa.ArrowInvalid:
                 raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     return table
@@ -206,15 +216,17 @@ def _are_dates(column: Any) -> bool:
     return first is None or first >= FIRST_MOMENT
 
 
-def _read(file: CsvFile, kinds: Mapping[str, Any], *, quoted: bool) -> Any:
+def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) -> Any:
     """Columns by name and type, under the names they have here, whatever blanks the header has around them."""
     in_header = dict(zip(file.columns, file.header, strict=True))
-    room = Room(file.name, n_columns=len(kinds))
+    room = room.for_file(file.name)
     with (
         file.opener() as stream,
         pacsv.open_csv(
             stream,
-            read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+            read_options=pacsv.ReadOptions(
+                encoding=file.encoding.removesuffix("-sig"), use_threads=pa.cpu_count() > 1
+            ),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
             convert_options=pacsv.ConvertOptions(
                 column_types={in_header[column]: kind for column, kind in kinds.items()},

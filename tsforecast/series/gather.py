@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 __all__ = ["Gathered"]
 
-GROWTH = 1.25  # an array that grows costs this much more than it holds
+GROWTH = 1.08  # an array that grows takes this much more than it holds
 FIRST_ROWS = 4096
 # Spellings are compared with those known once there are so many new ones, or so many blocks wait for it.
 FEW_SPELLINGS = 65_536
@@ -168,5 +168,5 @@ GATHERERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], _Gatherer]], ...] 
     (_is_text, _Words),
     (pa.types.is_float64, _Numbers),
     (lambda kind: pa.types.is_timestamp(kind) and kind.unit == "us", _Moments),
-    (lambda kind: True, _Chunks),
+    (lambda _: True, _Chunks),
 )

@@ -21,12 +21,20 @@ UNSURE = 2  # the rest of a file may have this many times fewer rows than its be
 
 
 class Room:
-    """Whether what is being read, and the Panel that comes of it, will fit in memory."""
+    """Whether what is being read, and the Panel that comes of it, will fit in memory.
 
-    def __init__(self, name: str, *, n_columns: int) -> None:
-        self._name = name
-        self._n_numbers = max(n_columns - 2, 1)
+    Attributes:
+        n_before: rows of the files before this one, which have been read.
+    """
+
+    def __init__(self, n_numbers: int, name: str = "", n_before: int = 0) -> None:
+        self.n_before = n_before
+        self._n_numbers, self._name = n_numbers, name
         self._next_look = ROWS_BETWEEN
+
+    def for_file(self, name: str) -> Room:
+        """The room for the next file."""
+        return Room(self._n_numbers, name, self.n_before)
 
     def refuse_more(self, n_rows: int, stream: Any) -> None:
         """Looks now and then whether the rows there are, and are to come, fit.
@@ -44,15 +52,15 @@ class Room:
             self.refuse(max(n_rows, int(n_rows / share) // (UNSURE if share < 0.5 else 1)), n_read=n_rows)
 
     def refuse(self, n_rows: int, *, n_read: int = 0) -> None:
-        """Refuses a number of rows that does not fit, ``n_read`` of which are in memory already."""
-        wanted = n_rows * (BYTES_PER_ROW + BYTES_PER_NUMBER * self._n_numbers)
-        taken = n_read * (READ_PER_ROW + READ_PER_NUMBER * self._n_numbers)
+        """Refuses a number of rows of this file that does not fit, ``n_read`` of which are in memory already."""
+        wanted = (self.n_before + n_rows) * (BYTES_PER_ROW + BYTES_PER_NUMBER * self._n_numbers)
+        taken = (self.n_before + n_read) * (READ_PER_ROW + READ_PER_NUMBER * self._n_numbers)
         free = memory_free()
         if wanted - taken > free:
             raise ResourceError(
-                f"{self._name}: {n_rows:,} rows or more, which take {gigabytes(wanted)} of memory until they are "
-                f"series; {gigabytes(free + taken)} are there for them: read fewer series or columns, or use a "
-                "machine with more memory."
+                f"{self._name}: about {self.n_before + n_rows:,} rows or more take {gigabytes(wanted)} of memory "
+                f"until they are series, and {gigabytes(free + taken)} are there for them; read fewer series or "
+                "columns, or use a machine with more memory."
             )
 
 
@@ -88,9 +96,8 @@ def _sizes() -> list[int]:
 
 def _free() -> list[int]:
     free = [_sizes()[0]]
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free.append(1024 * int(line.split()[1]))
+    about = _lines(Path("/proc/meminfo"))
+    free += [1024 * int(line.split()[1]) for line in about if line.startswith("MemAvailable:")]
     for folder in _groups():
         limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
         if limit is not None and used is not None:
