@@ -16,7 +16,7 @@ from tsforecast.config.schema import DataConfig, RepairConfig
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.check import Finding, Rows, find, find_by_series
-from tsforecast.series.memory import memory_errors
+from tsforecast.series.memory import memory_errors, refuse_beyond_memory
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of, place_of
 from tsforecast.series.repair import FILLS, MERGES
@@ -163,7 +163,9 @@ def _panel(grid: Grid, rows: Rows, aside: Aside, data: DataConfig, where: str) -
         unique_ids=rows.unique_ids,
         offsets=history,
         starts=grid.starts,
-        y=values[:, 0].copy(),  # which may be that of the table
+        y=np.require(
+            np.ascontiguousarray(values[:, 0]), requirements="W"
+        ),  # a table's own is not for writing
         past=np.ascontiguousarray(values[:, 1 : 1 + n_past]),
         past_names=tuple(covariates.past),
         future=np.ascontiguousarray(grid.values[:, 1 + n_past :]),
@@ -230,13 +232,18 @@ def rows_of_table(
     if not isinstance(data.target, str):
         inside = _inside(values[order, 0], _offsets_of(codes[order]), to_the_end=bool(covariates.future))
         order = np.arange(len(values))[order][inside]
-    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1).astype(codes.dtype))
+        offsets = np.searchsorted(codes[order], np.arange(len(names) + 1).astype(codes.dtype))
+    else:
+        offsets = _offsets_of_all(codes, len(names))
+    del codes
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
         raise DataError(
             f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.",
             code="V407",
             series={names[s]: "no value" for s in empty},
         )
+    sorted_anew = 0 if isinstance(order, slice) else 8 * (2 + len(columns))
+    refuse_beyond_memory(where, len(table), 8 * (1 + len(columns)) + sorted_anew)
     ds = times_of(table)[order]
     try:
         axis = axis_over(ds, _freq_of(ds, offsets) if freq == "auto" else check_freq(freq))
@@ -264,7 +271,7 @@ def rows_of_table(
         positions=positions,
         values=values,
         columns=(str(data.target) if data.id else "", *columns[1:]),
-        file_rows=table.index[order],
+        file_rows=_rows_of_file(table.index, order),
         ends=ends if covariates.future else None,
     )
     return rows, Aside(
@@ -335,7 +342,7 @@ def _static(
         wrong = np.flatnonzero((values != expected) | np.isnan(values))
         if wrong.size:
             series = int(_series_of(wrong[:1], offsets)[0])
-            place = place_of(data, where, int(table.index[order][wrong[0]]))
+            place = place_of(data, where, int(_rows_of_file(table.index, order)[wrong[0]]))
             found = table[column].to_numpy()[order][[offsets[series], wrong[0]]]
             problem = (
                 "has no value" if pd.isna(found[1]) else f"is {found[1]!s}, and {found[0]!s} in its first row"
@@ -352,6 +359,18 @@ def _static(
     return static
 
 
+def _rows_of_file(index: pd.Index[int], order: IntArray | slice) -> pd.Index[int]:
+    """The index of a table in an order, which it is itself where the table has all rows of a file."""
+    if (
+        isinstance(index, pd.RangeIndex)
+        and index.start == 0
+        and index.step == 1
+        and not isinstance(order, slice)
+    ):
+        return pd.Index(order, copy=False)
+    return index[order]
+
+
 def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, Codes, tuple[str, ...]]:
     """The order of the rows by series and time, the series of each row before ordering, and their names.
 
@@ -365,9 +384,15 @@ def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, Codes, tuple[str, 
     codes = _ranked(ids.codes, by_name)
     times = times_of(table)
     clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
-    # Taking rows by a slice copies nothing.
-    order: IntArray | slice = slice(None) if _in_order(codes, clock) else np.lexsort((clock, codes))
-    return order, codes, tuple(map(str, names[by_name]))
+    return _sorting(codes, clock), codes, tuple(map(str, names[by_name]))
+
+
+def _sorting(codes: Codes, clock: IntArray) -> IntArray | slice:
+    """What puts the rows in order by series and, within each, by time; a slice copies nothing."""
+    if _in_order(codes, clock, slice(None)):
+        return slice(None)
+    by_series = np.argsort(codes, kind="stable")  # quicker than by time as well, which is often in order
+    return by_series if _in_order(codes, clock, by_series) else np.lexsort((clock, codes))
 
 
 def _all_used(ids: pd.Categorical) -> bool:
@@ -390,12 +415,14 @@ def _ranked(codes: Codes, by_name: IntArray) -> Codes:
     return ranked
 
 
-def _in_order(codes: Codes, clock: IntArray) -> bool:
-    """Whether the rows are by series and, within each, by time."""
+def _in_order(codes: Codes, clock: IntArray, order: IntArray | slice) -> bool:
+    """Whether the rows, taken in an order, are by series and, within each, by time."""
     for part in stretches(len(codes) - 1):
-        after = slice(part.start + 1, part.stop + 1)
-        later, same = codes[after] > codes[part], codes[after] == codes[part]
-        if not (later | (same & (clock[after] >= clock[part]))).all():
+        both = slice(part.start, part.stop + 1)  # each row and the one after it
+        rows = both if isinstance(order, slice) else order[both]
+        code, moment = codes[rows], clock[rows]
+        later, same = code[1:] > code[:-1], code[1:] == code[:-1]
+        if not (later | (same & (moment[1:] >= moment[:-1]))).all():
             return False
     return True
 
@@ -403,6 +430,14 @@ def _in_order(codes: Codes, clock: IntArray) -> bool:
 def times_of(table: pd.DataFrame) -> TimeIndex:
     ds = table["ds"]
     return ds.to_numpy() if pd.api.types.is_integer_dtype(ds.dtype) else pd.DatetimeIndex(ds)
+
+
+def _offsets_of_all(codes: Codes, n_series: int) -> IntArray:
+    """As :func:`_offsets_of`, from codes in any order."""
+    counts = np.zeros(n_series, dtype=np.int64)
+    for part in stretches(len(codes), at_least=n_series):
+        counts += np.bincount(codes[part], minlength=n_series)
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 def _offsets_of(codes: Codes) -> IntArray:

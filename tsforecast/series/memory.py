@@ -10,7 +10,7 @@ from typing import Any
 
 from tsforecast.errors import ResourceError
 
-__all__ = ["Room", "gigabytes", "memory_errors", "memory_free", "memory_size"]
+__all__ = ["Room", "gigabytes", "memory_errors", "memory_free", "memory_size", "refuse_beyond_memory"]
 
 # Bytes that a row takes from reading to the Panel: its series and time, and each column of numbers.
 BYTES_PER_ROW, BYTES_PER_NUMBER = 24, 16
@@ -62,6 +62,20 @@ class Room:
                 f"until they are series, and {gigabytes(free + taken)} are there for them; read fewer series or "
                 "columns, or use a machine with more memory."
             )
+
+
+def refuse_beyond_memory(name: str, n_rows: int, bytes_per_row: int) -> None:
+    """Refuses to go on where so much more memory is not there.
+
+    Raises:
+        ResourceError: it is not.
+    """
+    wanted, free = n_rows * bytes_per_row, memory_free()
+    if wanted > free:
+        raise ResourceError(
+            f"{name}: to make series of {n_rows:,} rows takes {gigabytes(wanted)} more memory, and "
+            f"{gigabytes(free)} are free; read fewer series or columns, or use a machine with more memory."
+        )
 
 
 @contextmanager

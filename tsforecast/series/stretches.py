@@ -16,9 +16,10 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 STRETCH = 1 << 17  # rows
 
 
-def stretches(n_rows: int) -> Iterator[slice]:
-    """Slices that cover all rows, one after the other."""
-    return (slice(begin, min(begin + STRETCH, n_rows)) for begin in range(0, n_rows, STRETCH))
+def stretches(n_rows: int, *, at_least: int = 0) -> Iterator[slice]:
+    """Slices that cover all rows, one after the other, each but the last of at least so many rows."""
+    size = max(STRETCH, at_least)
+    return (slice(begin, min(begin + size, n_rows)) for begin in range(0, n_rows, size))
 
 
 def series_stretches(offsets: IntArray) -> Iterator[slice]:
