@@ -46,6 +46,7 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
+BLOCK = 1 << 20  # bytes read at once; a row may not be longer
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 # A timestamp as pyarrow reads it; another zone than UTC is kept, which takes the text.
@@ -225,7 +226,7 @@ def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) 
         pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(
-                encoding=file.encoding.removesuffix("-sig"), use_threads=pa.cpu_count() > 1
+                encoding=file.encoding.removesuffix("-sig"), block_size=BLOCK, use_threads=pa.cpu_count() > 1
             ),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
             convert_options=pacsv.ConvertOptions(

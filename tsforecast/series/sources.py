@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -47,8 +48,9 @@ __all__ = [
 CHUNK = 1 << 20
 # What is compressed may become larger than this share of the memory where it is no more times its size.
 MEMORY_SHARE, MOST_TIMES_LARGER = 0.25, 500
-# Of what comes through a pipe: the share of the free memory that it may take, and of the space for temporary files.
-SHARE_KEPT, SHARE_OF_SPACE = 0.125, 0.5
+# Bytes of what comes through a pipe that are kept in memory, and the share of the space for temporary files that the
+# rest may take.
+KEPT, SHARE_OF_SPACE = 1 << 26, 0.5
 ROWS_AT_ONCE = 1 << 17  # of a Parquet file
 # Ends of the names of compressed files, and what pyarrow calls the compression.
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
@@ -458,9 +460,9 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
             # A file of a few bytes may hold, or claim, any number of equal rows.
             room.refuse(parquet.metadata.num_rows)
             schema = pa.schema([parquet.schema_arrow.field(name) for name in wanted])
-            gathered = Gathered(without_dictionaries(schema.empty_table()).schema)
+            gathered = Gathered(_as_kept(schema.empty_table(), columns).schema)
             for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=wanted):
-                for block in without_dictionaries(pa.Table.from_batches([rows])).to_batches():
+                for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
                     gathered.add(block)
             return names, gathered.table()
     except MemoryError:  # which pyarrow's is, beside being one of its own
@@ -469,6 +471,17 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
         raise DataError(
             f"{file.name}: cannot be read as Parquet: {error}; check the file.", code="F103"
         ) from error
+
+
+def _as_kept(table: Table, columns: Columns) -> Table:
+    """Columns as they are gathered: without dictionaries, and timestamps to the microsecond."""
+    table = without_dictionaries(table)
+    place = table.schema.get_field_index(columns.time)
+    kind = table.schema.field(place).type
+    if not pa.types.is_timestamp(kind):
+        return table
+    moments = table.column(place).cast(pa.timestamp("us", kind.tz), safe=False)
+    return table.set_column(place, columns.time, moments)
 
 
 def _refuse_other_types(first: Part, other: Part) -> None:
@@ -517,13 +530,18 @@ def _opener_of_stream(stream: Any, name: str) -> Opener:
     content.seek(0)
     first = content.read(4)
     codec = next((found for magic, found in MAGIC.items() if first.startswith(magic)), None)
-    return _bounded(lambda: pa.PythonFile(_Again(content), mode="r"), codec, name, size)
+
+    def opener() -> Any:
+        return pa.PythonFile(_Again(content), mode="r")
+
+    weakref.finalize(opener, content.close)  # with which a file is gone
+    return _bounded(opener, codec, name, size)
 
 
 def _kept(stream: Any, name: str) -> tuple[Any, int]:
     """All that a stream gives and how much that is: in memory, or more than a little in a file without a name."""
     content: Any = io.BytesIO()
-    little, limit = memory_free() * SHARE_KEPT, _space_for_files() * SHARE_OF_SPACE
+    little, limit = min(KEPT, memory_free() // 8), _space_for_files() * SHARE_OF_SPACE
     size, is_file = 0, False
     try:
         while chunk := stream.read(CHUNK):
@@ -547,7 +565,7 @@ def _kept(stream: Any, name: str) -> tuple[Any, int]:
 
 
 def _as_file(content: io.BytesIO) -> Any:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - gone when nothing refers to it any more
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it can be opened no more
     file.write(content.getbuffer())
     return file
 
