@@ -192,6 +192,15 @@ FAULTS = {
     "a field more": ("a,x,{ds},1,2", "line {line}: 5 fields, expected 4"),
     "a byte": ("a\udcff,x,{ds},1", "line {line}: byte 0xff is not utf-8 text"),
     "an infinite value": ("zz,x,{ds},inf", "line {line}: series 'zz': the value .* is infinite"),
+    "no value": ("a,x,{ds},", "line {line}: series 'a': no value of 'y' at"),
+    "a gap": (
+        "a,x,2024-02-29 18:00:00,1",
+        "line {line}: series 'a': 2 steps missing after 2024-02-29 15:00:00",
+    ),
+    "a date off the grid": (
+        "a,x,2024-02-29 15:30:00,1",
+        "line {line}: series 'a': 2024-02-29 15:30:00 is not a step",
+    ),
     "a second row": ("a,x,2024-02-28 00:00:00,1", "line {line}: series 'a': a second row"),
 }
 
@@ -250,6 +259,15 @@ def test_the_quick_way_to_read_dates_reads_no_other_dates(
     monkeypatch.setattr(csvfile, "_kind_of_moments", lambda *_: None)
 
     assert quick == [found(second) for second in SECOND]
+
+
+@pytest.mark.parametrize(("end", "zone"), [("", None), ("Z", "UTC")])
+def test_plain_dates_need_no_text(tmp_path: Path, end: str, zone: str | None) -> None:
+    path = written(tmp_path, f"ds,y\n2024-01-01T00:00{end},1\n2024-01-01T01:00{end},2\n")
+
+    (part,) = sources.read_parts(str(path), config(path))
+
+    assert part.table.column("ds").type == pa.timestamp("us", zone)
 
 
 # --- the columns by themselves ---------------------------------------------------------------------------------
