@@ -275,7 +275,7 @@ def test_moves_are_counted_within_series_however_the_rows_are_cut(
     lengths: list[int], data: st.DataObject
 ) -> None:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    values = np.array(data.draw(st.lists(st.integers(0, 3), min_size=offsets[-1], max_size=offsets[-1])))
+    values = np.array(data.draw(st.lists(st.integers(0, 3), min_size=sum(lengths), max_size=sum(lengths))))
     steps = [np.diff(values[begin:end]) for begin, end in pairwise(offsets)]
 
     with pytest.MonkeyPatch.context() as patch:
