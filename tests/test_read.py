@@ -522,8 +522,9 @@ def test_times_with_a_zone_are_converted(tmp_path: Path) -> None:
 def test_an_hour_that_daylight_saving_skips_or_repeats_is_refused(
     tmp_path: Path, cell: str, problem: str
 ) -> None:
-    with pytest.raises(DataError, match=f"line 3, .*{problem} on the clock of Europe/Berlin"):
+    with pytest.raises(DataError, match=f"line 3, .*{problem} on the clock of Europe/Berlin") as caught:
         read(tmp_path, f"ds,y\n2024-01-01 00:00,1\n{cell},1\n", form={"timezone": "Europe/Berlin"})
+    assert caught.value.code == "T314"
 
 
 def test_iso_weeks_and_quarters_are_their_first_days(tmp_path: Path) -> None:

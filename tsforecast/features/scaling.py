@@ -52,14 +52,17 @@ class Scales:
     static_center: FloatArray = field(default_factory=lambda: np.empty(0))
     static_scale: FloatArray = field(default_factory=lambda: np.empty(0))
 
-    def for_panel(self, panel: Panel, known: dict[str, int], own: Scales) -> Scales:
-        """These scales in the order of ``panel``; a series that is not in ``known`` takes them from ``own``."""
+    def for_panel(
+        self, panel: Panel, known: Mapping[str, int], *, season_length: int, scaling: str
+    ) -> Scales:
+        """These scales in the order of ``panel``; a series that is not in ``known`` is scaled by its own rows."""
         index = np.array([known.get(name, -1) for name in panel.unique_ids], dtype=np.int64)
-        return replace(
-            self,
-            center=np.where(index >= 0, self.center[index], own.center),
-            scale=np.where(index >= 0, self.scale[index], own.scale),
-        )
+        center, scale = self.center[index], self.scale[index]
+        new = np.flatnonzero(index < 0)
+        if new.size:
+            own = fit_scales(panel.select(new), season_length=season_length, scaling=scaling)
+            center[new], scale[new] = own.center, own.scale
+        return replace(self, center=center, scale=scale)
 
 
 def fit_scales(panel: Panel, *, season_length: int, scaling: str) -> Scales:

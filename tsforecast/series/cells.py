@@ -22,8 +22,9 @@ from tsforecast.series.panel import FloatArray, IntArray
 __all__ = [
     "MISSING",
     "CellError",
+    "dictionary_of",
     "fitting_formats",
-    "in_zone",
+    "is_text",
     "looks_like_number",
     "number_marks",
     "to_ids",
@@ -116,9 +117,9 @@ def to_ids(column: Column) -> pd.Categorical:
     Raises:
         CellError: an empty name, or a column of neither text nor integers.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
-    encoded = _encoded(column)
+    encoded = dictionary_of(column)
     names = encoded.dictionary.to_pylist()
     codes = _codes(encoded)
     nameless = [-1, *(code for code, name in enumerate(names) if not name)]
@@ -139,7 +140,7 @@ def to_words(column: Column) -> pd.Series[str]:
     Raises:
         CellError: a column of neither text, integers nor booleans.
     """
-    if not _is_text(column) and not any(
+    if not is_text(column) and not any(
         of_kind(column.type) for of_kind in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
     ):
         raise CellError(f"type {column.type} is no category; expected text or integers", code="V402")
@@ -156,7 +157,7 @@ def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = No
         CellError: text that is no number, a number that float64 cannot hold, or a column of another type.
     """
     kind = column.type
-    if _is_text(column):
+    if is_text(column):
         return _each_spelling(column, partial(_numbers_from_text, decimal=decimal, thousands=thousands))
     if not any(is_kind(kind) for is_kind in NUMERIC):
         raise CellError(f"type {kind} is not numeric; expected integers or floats", code="V402")
@@ -178,7 +179,7 @@ def to_integers(column: Column) -> IntArray:
     if pa.types.is_integer(column.type):
         _refuse_null(column)
         return np.asarray(column.cast(pa.int64()).to_numpy())
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq",
             code="T304",
@@ -205,7 +206,7 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
         return _in_utc(_int64(column.cast(kind, safe=False)), kind.tz)
     if pa.types.is_integer(kind) and time_format != "auto":
         column, kind = column.cast(pa.string()), pa.string()
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {kind} is no time; expected text, dates or timestamps, "
             "or data.freq: integer for integers that count steps",
@@ -240,7 +241,7 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
         CellError: a cell that is no integer, a year beyond 9999, or a count of nanoseconds that is not one of
             microseconds.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(
             f"type {column.type} is not integer, as data.format.unit asks for; remove that key", code="T304"
         )
@@ -270,32 +271,6 @@ def _unix_clock(cells: Column, *, unit: str) -> IntArray:
     )
     clock: IntArray = seconds * 1_000_000 + parts // per_second
     return clock
-
-
-def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
-    """Timestamps in a time zone: converted, or read on its clock where they have none, ``(n_rows,)``.
-
-    Raises:
-        CellError: an hour that daylight saving leaves out, or one that it repeats, which is two instants.
-    """
-    if moments.tz is not None:
-        return moments.tz_convert(timezone)
-    shifted = moments.tz_localize(
-        timezone, nonexistent="NaT", ambiguous=np.ones(len(moments), dtype=np.bool_)
-    )
-    wrong = {"does not exist": shifted.isna()}
-    naive = moments.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT")
-    wrong["is there twice"] = naive.isna()
-    for problem, rows in wrong.items():
-        if rows.any():
-            wrong_rows = np.flatnonzero(rows)
-            raise CellError(
-                f"{str(moments[wrong_rows[0]])!r} {problem} on the clock of {timezone} (daylight saving); "
-                "write timestamps with their offset, as in 2024-10-27T02:30+01:00",
-                wrong_rows,
-                code="T303",
-            )
-    return shifted
 
 
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
@@ -442,12 +417,12 @@ def _clipped(cell: str) -> str:
     return repr(cell if len(cell) <= 60 else cell[:57] + "...")
 
 
-def _is_text(column: Column) -> bool:
+def is_text(column: Column) -> bool:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _encoded(column: Column) -> Column:
+def dictionary_of(column: Column) -> Column:
     """One dictionary array of text, its spellings in the order of their first row."""
     encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
     return _whole(encoded.unify_dictionaries()) if isinstance(encoded, pa.ChunkedArray) else encoded
@@ -455,7 +430,7 @@ def _encoded(column: Column) -> Column:
 
 def _each_spelling(column: Column, convert: Callable[[Column], npt.NDArray[Number]]) -> npt.NDArray[Number]:
     """What each row's text becomes, each spelling converted once, ``(n_rows,)``."""
-    encoded = _encoded(column.cast(pa.string()) if not _is_text(column) else column)
+    encoded = dictionary_of(column.cast(pa.string()) if not is_text(column) else column)
     if encoded.null_count:  # null is a spelling too
         encoded = encoded.cast(pa.string()).dictionary_encode(null_encoding="encode")
     codes = _codes(encoded)

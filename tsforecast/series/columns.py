@@ -16,26 +16,23 @@ MAX_COLUMNS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the columns that are read, as the file spells them."""
+    """The names of the columns that are read, as the file spells them; where there is no id, it is empty."""
 
-    time: str
+    time: tuple[str, ...]
     targets: tuple[str, ...]
-    id: str | None
+    id: tuple[str, ...]
     covariates: dict[str, str]  # column -> config key
     categorical: frozenset[str]
 
     @property
     def keys(self) -> dict[str, str]:
         """Config key of each column."""
-        keys = {self.time: "data.time"} | dict.fromkeys(self.targets, "data.target")
-        if self.id is not None:
-            keys[self.id] = "data.id"
-        return keys | self.covariates
+        keys = dict.fromkeys(self.time, "data.time") | dict.fromkeys(self.targets, "data.target")
+        return keys | dict.fromkeys(self.id, "data.id") | self.covariates
 
     @property
     def text(self) -> list[str]:
-        named = [self.time] if self.id is None else [self.time, self.id]
-        return [*named, *(name for name in self.covariates if name in self.categorical)]
+        return [*self.time, *self.id, *(name for name in self.covariates if name in self.categorical)]
 
     @property
     def numbers(self) -> list[str]:
@@ -52,7 +49,11 @@ def columns_of(data: DataConfig) -> Columns:
     }
     categorical = frozenset(data.covariates.categorical)
     return Columns(
-        time=data.time, targets=targets, id=data.id, covariates=covariates, categorical=categorical
+        time=data.time_columns,
+        targets=targets,
+        id=data.id_columns,
+        covariates=covariates,
+        categorical=categorical,
     )
 
 

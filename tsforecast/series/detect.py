@@ -6,7 +6,6 @@ says how sure it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -21,6 +20,7 @@ from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.cells import MISSING, looks_like_number
 from tsforecast.series.csvfile import CsvFile, open_csv, read_columns, refuse_other_kinds, undecoded
+from tsforecast.series.dateparts import other_parts, reading_of_parts
 from tsforecast.series.dates import (
     GUESS,
     LIKELY,
@@ -60,7 +60,6 @@ Notes: TypeAlias = dict[str, str]  # by config key
 
 SAMPLE_ROWS = 2000
 
-CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?"
 LYING = 20  # columns of numbers without a time that look like a table on its side
 # Steps to forecast by the length of the season, where one season is not what people ask for.
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
@@ -119,17 +118,18 @@ def detect(path: Path) -> Detected:
         )
     file, layout, notes = _opened(path)
     sample = _sample(file)
-    time, reading = _time_column(file, sample)
-    rest = {column: cells for column, cells in sample.items() if column not in ("", time)}
-    _refuse_parts_of_dates(file, rest, time, reading, sample[time])
-    reading = _proven_reading(file, time, reading)
+    column, reading = _time_column(file, sample)
+    rest = {name: cells for name, cells in sample.items() if name not in ("", column)}
+    time = [column, *other_parts(file, rest, column, reading, sample[column])]
+    reading = _proven_reading(file, sample, time, reading)
+    rest = {name: cells for name, cells in rest.items() if name not in time}
     dotted = "." in reading.time_format
     marks = marks_of(rest.values(), separator=file.separator, dotted_dates=dotted)
     numeric = [column for column, cells in rest.items() if _is_numeric(cells, marks)]
     roles = roles_of(file, rest, time, numeric)
     data = DataConfig(
         path=str(path),
-        time=time,
+        time=time if len(time) > 1 else column,
         target=roles.target,
         id=roles.id,
         freq=reading.freq,
@@ -229,7 +229,7 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
     columns = f"the columns are {listed(file.columns)}"
     parts = [column for column in sample if column.strip().lower() in DATE_PARTS]
     if len(parts) > 1:
-        return f"the date stands in several columns ({listed(parts)}); join them into one, such as 2024-03-31"
+        return f"the date stands in several columns ({listed(parts)}), and none of them is the year; add it"
     for column, cells in sample.items():
         if name_rank(column, TIME_NAMES) is not None and are_integers(cells):
             return (
@@ -251,38 +251,15 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
     return f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}"
 
 
-def _refuse_parts_of_dates(
-    file: CsvFile, rest: Sample, time: str, reading: Reading, cells: Sequence[str]
-) -> None:
-    """Refuses a date whose hour, or a year whose month, stands in a column of its own."""
-    by_name = [column for column in rest if column.strip().lower() in DATE_PARTS]
-    if reading.time_format == "%Y" or (_is_count(reading) and time.strip().lower() in DATE_PARTS):
-        parts = [column for column in by_name if are_integers(rest[column])]
-    elif (
-        _is_count(reading) or ":" in cells[0] or "%H" in reading.time_format or len({*cells}) > len(cells) / 2
-    ):
-        return
-    else:
-        parts = [
-            column
-            for column, found in rest.items()
-            if all(re.fullmatch(CLOCK, cell.strip()) for cell in found)
-        ]
-        parts += [column for column in by_name if column.strip().lower() in ("hour", "stunde", "minute")]
-    if parts:
-        raise DataError(
-            f"{file.name}: column {time!r} holds a part of the time and {parts[0]!r} another; join them into one "
-            "column, such as 2024-03-31 14:00."
-        )
-
-
-def _proven_reading(file: CsvFile, time: str, reading: Reading) -> Reading:
+def _proven_reading(file: CsvFile, sample: Sample, time: Sequence[str], reading: Reading) -> Reading:
     """The reading that all rows prove, where the first rows leave a doubt and a later one does not deny it."""
+    if len(time) > 1:
+        return reading_of_parts(file, sample, time, reading)
     if reading is ROW_NUMBERS or reading.sureness == SURE:
         return reading
-    column = read_columns(file, text=[time], numbers=()).column(time)
+    column = read_columns(file, text=time, numbers=()).column(time[0])
     spellings = column.unify_dictionaries().combine_chunks().dictionary
-    return reading_of(spellings, name=time) or reading
+    return reading_of(spellings, name=time[0]) or reading
 
 
 def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], DataConfig]:
@@ -390,10 +367,10 @@ def _notes_of_form(marks: Marks, reading: Reading) -> Notes:
     return notes
 
 
-def _blanks(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -> Notes:
+def _blanks(file: CsvFile, sample: Sample, time: Sequence[str], numeric: Sequence[str]) -> Notes:
     """Warnings of blanks that are no part of names, dates and numbers; those in ids are."""
     with_blanks = [
-        column for column in (time, *numeric) if any(cell != cell.strip() for cell in sample[column])
+        column for column in (*time, *numeric) if any(cell != cell.strip() for cell in sample[column])
     ]
     warnings: Notes = {}
     if file.header != file.columns:

@@ -6,7 +6,7 @@ told together and the rest of its rows can be checked. Nothing is trained on wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -20,14 +20,15 @@ from tsforecast.errors import DataError
 from tsforecast.series.cells import CellError
 from tsforecast.series.columns import columns_of, refuse_absent
 from tsforecast.series.csvfile import CsvFile, undecoded, wrong_width
+from tsforecast.series.joined import quoted
 from tsforecast.series.panel import IntArray
-from tsforecast.series.read import Source, Values, long_table
+from tsforecast.series.read import Join, Source, Values, long_table
 from tsforecast.series.sources import Part, local_files, open_file
 
 __all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "readable_part"]
 
 # Codes of faults that leave the rest of the file readable.
-IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "V401")
+IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "T314", "V401")
 MOST_ROWS = 1_000_000
 MOST_KINDS = 20  # ways in which one column may be wrong
 
@@ -122,28 +123,30 @@ class _Patient(Source):
     lost: list[IntArray] = field(default_factory=list)
     unread: list[IntArray] = field(default_factory=list)
 
-    def read(self, column: str, convert: Callable[[Any], Values]) -> Values:
+    def read(
+        self, columns: Sequence[str], convert: Callable[[Any], Values], join: Join | None = None
+    ) -> Values:
         """As in the base, with another cell in place of one that cannot be read."""
-        cells = self.table.column(column).to_pandas().astype(object)
-        is_number = column in self.columns.numbers
+        cells = self.cells(columns, join).to_pandas().astype(object)
+        is_number = columns[0] in self.columns.numbers
         for _ in range(MOST_KINDS):
             try:
                 return convert(pa.chunked_array([pa.array(cells, pa.string())]))
             except CellError as error:
                 good = np.setdiff1d(np.arange(len(cells)), np.concatenate([error.rows, *self.lost]))
                 if error.row is None or not len(good):
-                    raise self._fault(column, error) from error
-                self.faults.append(self._fault(column, error))
+                    raise self._fault(columns, error) from error
+                self.faults.append(self._fault(columns, error))
                 cells.iloc[error.rows] = None if is_number else cells.iloc[good[0]]
                 (self.unread if is_number else self.lost).append(error.rows)
         raise DataError(
-            f"{self.name}: column {column!r}: it is wrong in many ways; correct those above.", code="T302"
+            f"{self.name}: {quoted(columns)}: it is wrong in many ways; correct those above.", code="T302"
         )
 
-    def _fault(self, column: str, error: CellError) -> DataError:
+    def _fault(self, columns: Sequence[str], error: CellError) -> DataError:
         place = "" if error.row is None else f"line {self.lines[error.row]}, "
         others = _others(len(error.rows), "cells")
-        return DataError(f"{self.name}: {place}column {column!r}: {error}{others}.", code=error.code)
+        return DataError(f"{self.name}: {place}{quoted(columns)}: {error}{others}.", code=error.code)
 
 
 def _others(count: int, things: str) -> str:

@@ -55,12 +55,14 @@ class Isolated:
         repairs: how much was repaired in them, by kind.
         fallbacks: series for the fallback; all of them have a known value.
         failures: every series that is not in ``panel``.
+        left_out: rows that were cut off at the end.
     """
 
     panel: Panel
     repairs: dict[str, int]
     fallbacks: tuple[Panel, ...] = ()
     failures: tuple[Failure, ...] = ()
+    left_out: int = 0
 
     @property
     def lost(self) -> tuple[Failure, ...]:

@@ -389,8 +389,9 @@ def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
     decimal = "," if any(csv.decimal == "," for csv in opened) else "."
     opened = [replace(csv, decimal=decimal) for csv in opened]
     is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
-    parts = _csv_parts(opened, columns, moments=columns.time if is_date else None)
-    if len({part.table.schema.field(columns.time).type for part in parts}) > 1:
+    moments = columns.time[0] if is_date and len(columns.time) == 1 else None
+    parts = _csv_parts(opened, columns, moments=moments)
+    if moments and len({part.table.schema.field(moments).type for part in parts}) > 1:
         parts = _csv_parts(opened, columns, moments=None)
     return parts
 
@@ -476,12 +477,12 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
 def _as_kept(table: Table, columns: Columns) -> Table:
     """Columns as they are gathered: without dictionaries, and timestamps to the microsecond."""
     table = without_dictionaries(table)
-    place = table.schema.get_field_index(columns.time)
+    name = columns.time[0]
+    place = table.schema.get_field_index(name)
     kind = table.schema.field(place).type
-    if not pa.types.is_timestamp(kind):
+    if len(columns.time) > 1 or not pa.types.is_timestamp(kind):
         return table
-    moments = table.column(place).cast(pa.timestamp("us", kind.tz), safe=False)
-    return table.set_column(place, columns.time, moments)
+    return table.set_column(place, name, table.column(place).cast(pa.timestamp("us", kind.tz), safe=False))
 
 
 def _refuse_other_types(first: Part, other: Part) -> None:

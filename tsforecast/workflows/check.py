@@ -18,6 +18,7 @@ from tsforecast.features.auto import resolve
 from tsforecast.features.transforms import check_values
 from tsforecast.series.assemble import Aside, panel_from_rows, rows_of_table
 from tsforecast.series.check import Finding, Rows, Severity, find_by_series
+from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.faults import IN_A_CELL, readable_part
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import STDIN, name_of, place_of, read_table
@@ -98,20 +99,23 @@ class Report:
         return DataError.exit_code if wrong else 0
 
 
-def check(config: Config, source: pd.DataFrame | None = None) -> Report:
+def check(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Report:
     """Reads the data as ``train`` does and tells all that is wrong, up to where training would begin.
 
     Args:
         config: as loaded.
         source: data to use instead of ``data.path``.
+        cut: what is left out at the end.
 
     Raises:
-        ConfigError: settings that do not fit the data.
+        ConfigError: settings, or a cut, that do not fit the data.
     """
     where = name_of(config.data.path) if source is None else "data frame"
     entries: list[Entry] = []
     notes: list[str] = []
     table, lost, unread = _table(config, source, entries, notes, where=where)
+    if table is not None and cut:
+        table = _cut(table, config, cut, where, entries, notes)
     if table is None:
         return Report(where, 0, 0, tuple(entries), tuple(notes))
     try:
@@ -188,6 +192,23 @@ def _table(
     return part.table, part.lost, part.unread
 
 
+def _cut(
+    table: pd.DataFrame, config: Config, cut: Cut, where: str, entries: list[Entry], notes: list[str]
+) -> pd.DataFrame | None:
+    """The table without its newest rows; series of which nothing stays are told and left out."""
+    data = config.data.model_copy(
+        update={"on_bad_series": "fail"}
+    )  # what is wrong is told whatever is done about it
+    try:
+        left = cut_table(table, data, cut, where=where)
+    except DataError as error:
+        entries += _told_by_series(error, where)
+        rest = table[~table["unique_id"].isin(list(error.series))]
+        return None if not error.series or rest.empty else _cut(rest, config, cut, where, entries, notes)
+    notes.append(f"{left.n_rows} rows are left out ({cut.text})")
+    return left.table
+
+
 def _is_csv(path: str) -> bool:
     """Whether a path leads to one CSV file, which can be read once more."""
     return path != STDIN and not path.endswith(".parquet") and Path(path).is_file()
@@ -215,9 +236,9 @@ def _told_by_series(error: DataError, where: str) -> list[Entry]:
 def _told(error: DataError, where: str) -> Entry:
     """What a message of the reader says, taken apart."""
     message = str(error)
-    line, setting = LINE.search(message), SETTING.search(message)
     # As in `data.csv: line 3, column 'y': what was found, expected that; what to do.`
     sentence = PLACE.sub("", message.removesuffix(".").removeprefix(f"{where}: "))
+    line, setting = LINE.search(message), SETTING.search(sentence)  # data.csv is no setting
     problem, _, remedy = sentence.partition("; ")
     found, _, expected = problem.partition(", expected ")
     count = COUNT.search(message)

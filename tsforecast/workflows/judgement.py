@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from tsforecast.config.words import printable
 from tsforecast.errors import ConfigError
 from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
 from tsforecast.evaluation.scores import SHOWN, legend, metrics_json, model_lines, verdict
+from tsforecast.evaluation.significance import Difference, judge, significance_text
 from tsforecast.forecasting.forecast import frame_of
 from tsforecast.pictures.backtest import (
     ErrorGroups,
@@ -82,7 +84,8 @@ def text(found: Backtest) -> str:
         legend(columns, season_length=found.season_length),
         _loops(found),
         *(f"WARNING: {warning}\n" for warning in warnings_of(found)),
-        verdict(found.scores.by_model, found.model_name) + "\n",
+        "".join(f"{note}\n" for note in found.notes),
+        verdict(found.scores.by_model, found.model_name) + "\n" + _luck(found),
     ]
     return "\n".join(filter(None, parts))
 
@@ -118,6 +121,11 @@ def backtest_json(found: Backtest) -> dict[str, Any]:
         "one_step": {"mase": _plain(one_step), "mase_of_the_recursive_forecast": _plain(recursive)},
         "rollout": {"flat": _plain(found.behaviour.flat), "far": _plain(found.behaviour.far)},
         "warnings": warnings_of(found),
+        "notes": list(found.notes),
+        "significance": {
+            name: {key: _plain_or_text(value) for key, value in asdict(one).items()}
+            for name, one in differences(found).items()
+        },
         "verdict": verdict(found.scores.by_model, found.model_name),
         "failures": len(found.failures),
     }
@@ -190,6 +198,37 @@ def _heading(found: Backtest) -> str:
 def _columns(found: Backtest) -> tuple[str, ...]:
     there = found.scores.by_model.columns
     return tuple(name for name in (*SHOWN, *INTERVALS) if name in there)
+
+
+def differences(found: Backtest) -> dict[str, Difference]:
+    """How the network's errors differ from each other model's, and how sure that is."""
+    own = found.forecasts[found.model_name]
+    times = None
+    if found.rolling.align == "own":  # one origin is one time, wherever it lies in each series
+        times = found.origin * cast(int, found.rolling.stride)
+    return {
+        name: judge(found.panel, found.cutoffs, own, other, season_length=found.season_length, times=times)
+        for name, other in found.forecasts.items()
+        if name != found.model_name
+    }
+
+
+def _luck(found: Backtest) -> str:
+    """A line for each other model: whether the difference could be chance; one for all that this cannot be told of."""
+    told = differences(found)
+    lines = [significance_text(one, name) for name, one in told.items() if not one.why_not]
+    unclear: dict[str, list[str]] = {}
+    for name, one in told.items():
+        if one.why_not:
+            unclear.setdefault(one.why_not, []).append(name)
+    for reason, names in unclear.items():
+        of = "" if len(names) == len(told) else f" of {', '.join(names)}"
+        lines.append(f"whether the difference{of} is chance cannot be told: {reason}")
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def _plain_or_text(value: float | str) -> float | str | None:
+    return value if isinstance(value, str) else _plain(value)
 
 
 def _loops(found: Backtest) -> str:

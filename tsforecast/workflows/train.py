@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel, data_hash
 from tsforecast.series.read import name_of, read_table
@@ -76,6 +77,8 @@ class Trained:
         repairs: how much was repaired, by kind.
         fallbacks: series that the seasonal naive forecasts.
         failures: those, and the series that are left out.
+        cut: what was left out at the end.
+        left_out: rows that this were.
     """
 
     path: Path
@@ -88,6 +91,8 @@ class Trained:
     repairs: dict[str, int]
     fallbacks: tuple[Panel, ...] = ()
     failures: tuple[Failure, ...] = ()
+    cut: Cut = NO_CUT
+    left_out: int = 0
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -115,6 +120,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     source: pd.DataFrame | None = None,
+    cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
 ) -> Trained:
     """Reads, trains, scores, learns from the held-back part, forecasts, and writes the run folder.
@@ -125,6 +131,7 @@ def train(
         overwrite: replace a run that is there.
         resume: go on from the checkpoint of an interrupted training.
         source: data to use instead of ``data.path``.
+        cut: what is left out at the end.
         watcher: progress and stop signals.
 
     Raises:
@@ -137,7 +144,7 @@ def train(
     set_precision(config.runtime.precision, device)
 
     asked = config
-    config, read = resolve_and_part(config, read_data(config, source))
+    config, read = resolve_and_part(config, read_data(config, source, cut))
     panel = read.panel
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
@@ -151,7 +158,7 @@ def train(
             config,
             device=device,
             checkpoint=checkpoint,
-            fingerprint=_fingerprint(config, panel),
+            fingerprint=_fingerprint(config, panel, cut),
             watcher=watcher,
         )
         test = score_test(learned.model, panel, config)
@@ -176,6 +183,8 @@ def train(
         repairs=read.repairs,
         fallbacks=fallbacks,
         failures=read.failures,
+        cut=cut,
+        left_out=read.left_out,
     )
     origin = {
         "data_hash": data_hash(panel),
@@ -199,18 +208,19 @@ def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Pane
     return read.panel, read.repairs
 
 
-def read_data(config: Config, source: pd.DataFrame | None = None) -> Isolated:
+def read_data(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Isolated:
     """The data a config names, bad series set apart as its ``data.on_bad_series`` says.
 
     Raises:
+        ConfigError: the cut does not fit the data.
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
-    table = read_table(config.data, source=source)
     where = name_of(config.data.path) if source is None else "data frame"
-    read = isolated_panel(table, config.data, where=where)
-    check_values(read.panel, table, config, where=where)
+    left = cut_table(read_table(config.data, source=source), config.data, cut, where=where)
+    read = isolated_panel(left.table, config.data, where=where)
+    check_values(read.panel, left.table, config, where=where)
     refuse_long_horizon(config, read.panel, where)
-    return read
+    return replace(read, failures=(*read.failures, *left.failures), left_out=left.n_rows)
 
 
 def resolve_and_part(config: Config, read: Isolated) -> tuple[Config, Isolated]:
@@ -231,7 +241,7 @@ def resolve_and_part(config: Config, read: Isolated) -> tuple[Config, Isolated]:
 
 def report(trained: Trained) -> str:
     """The scores as a table with a sentence, and what was repaired, for people."""
-    return _repairs_text(trained) + _failures_text(trained) + _scores_or_why_not(trained)
+    return _cut_text(trained) + _repairs_text(trained) + _failures_text(trained) + _scores_or_why_not(trained)
 
 
 def _failures_text(trained: Trained) -> str:
@@ -240,6 +250,11 @@ def _failures_text(trained: Trained) -> str:
     parts = [(lost, "left out"), (len(trained.failures) - lost, f"forecast by {FALLBACK}")]
     text = ", ".join(f"{count} series {done}" for count, done in parts if count)
     return f"Not learned from: {text}; {FAILURES} lists them\n" if text else ""
+
+
+def _cut_text(trained: Trained) -> str:
+    """A line about the rows that were left out at the end, or nothing."""
+    return f"Left out: {trained.left_out} rows ({trained.cut.text})\n" if trained.cut else ""
 
 
 def _repairs_text(trained: Trained) -> str:
@@ -347,9 +362,9 @@ def _warn_of_short_split(config: Config) -> None:
             )
 
 
-def _fingerprint(config: Config, panel: Panel) -> str:
-    """Stands for everything the weights depend on."""
-    return hashlib.sha256((dump_config(config) + data_hash(panel)).encode()).hexdigest()
+def _fingerprint(config: Config, panel: Panel, cut: Cut) -> str:
+    """Stands for everything the weights depend on, and for how the run came to its data."""
+    return hashlib.sha256((dump_config(config) + data_hash(panel) + cut.text).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -436,6 +451,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
+        "left_out": trained.cut.to_json() | {"rows": trained.left_out},
         **origin,
     }
     write_model(folder, model=values, arrays=arrays)
