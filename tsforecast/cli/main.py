@@ -13,7 +13,7 @@ import typer
 
 import tsforecast
 from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, train
-from tsforecast.errors import StoppedError, TsforecastError
+from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
 
@@ -71,6 +71,9 @@ def run() -> int:
         # A report of several lines stays as it is, so that each line begins with its file:line:column.
         print(message if "\n" in message else f"tsforecast: {message}", file=sys.stderr)
         return error.exit_code
+    except MemoryError:
+        print("tsforecast: the memory ran out; use less data, or a machine with more.", file=sys.stderr)
+        return ResourceError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -7,11 +7,12 @@ dictionary-encoded, so that each spelling is read once, however many series shar
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 Column = Any  # a pyarrow array; pyarrow ships no types
+Number = TypeVar("Number", bound=np.generic)
 
 # Cells that say there is no value.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "none", "-")
@@ -123,9 +125,9 @@ def to_ids(column: Column) -> pd.Categorical:
         raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
     encoded = dictionary_of(column)
     names = encoded.dictionary.to_pylist()
-    codes = np.asarray(pc.fill_null(encoded.indices, -1))
+    codes = _codes(encoded)
     nameless = [-1, *(code for code, name in enumerate(names) if not name)]
-    if codes.min(initial=0) < 0 or len(nameless) > 1:
+    if encoded.null_count or len(nameless) > 1:
         wrong = np.flatnonzero(np.isin(codes, nameless))
         if len(wrong):  # a dictionary may hold a name that no row has
             raise CellError(
@@ -133,7 +135,7 @@ def to_ids(column: Column) -> pd.Categorical:
                 wrong,
                 code="I201",
             )
-    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"))
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"), validate=False)
 
 
 def to_words(column: Column) -> pd.Series[str]:
@@ -160,7 +162,7 @@ def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = No
     """
     kind = column.type
     if is_text(column):
-        return _numbers_from_text(column.cast(pa.string()), decimal=decimal, thousands=thousands)
+        return _each_spelling(column, partial(_numbers_from_text, decimal=decimal, thousands=thousands))
     if not any(is_kind(kind) for is_kind in NUMERIC):
         raise CellError(f"type {kind} is not numeric; expected integers or floats", code="V402")
     try:
@@ -186,14 +188,7 @@ def to_integers(column: Column) -> IntArray:
             f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq",
             code="T304",
         )
-    cells = column.cast(pa.string())
-    _refuse_first(
-        cells,
-        pc.match_substring_regex(cells, INTEGER_TEXT),
-        "is not an integer, as data.freq: integer expects; correct the cell",
-        code="T302",
-    )
-    return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
+    return _each_spelling(column, _integers_from_text)
 
 
 def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
@@ -211,7 +206,8 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         _refuse_null(column)
-        return _as_index(column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).to_pandas())
+        kind = pa.timestamp("us", getattr(kind, "tz", None))
+        return _in_utc(_int64(column.cast(kind, safe=False)), kind.tz)
     if pa.types.is_integer(kind) and time_format != "auto":
         column, kind = column.cast(pa.string()), pa.string()
     if not is_text(column):
@@ -221,17 +217,26 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
             code="T304",
         )
     _refuse_null(column)
-    encoded = dictionary_of(column)
-    spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
-    try:
+    zone: Any = None
+
+    def clock_of(cells: Column) -> IntArray:
+        nonlocal zone
+        spellings = pc.utf8_trim(cells, BLANKS)
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
-    except CellError as error:
-        rows = np.flatnonzero(np.isin(codes, error.rows))
-        raise CellError(str(error), rows, code=error.code) from error
-    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
-    clock = np.take(moments.asi8, codes, mode="clip").view(f"M8[{moments.unit}]")
-    found = pd.DatetimeIndex(clock)
-    return found if moments.tz is None else found.tz_localize("UTC").tz_convert(moments.tz)
+        zone = moments.tz
+        return moments.asi8
+
+    return _in_utc(_each_spelling(column, clock_of), zone)
+
+
+def _integers_from_text(cells: Column) -> IntArray:
+    _refuse_first(
+        cells,
+        pc.match_substring_regex(cells, INTEGER_TEXT),
+        "is not an integer, as data.freq: integer expects; correct the cell",
+        code="T302",
+    )
+    return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
 
 
 def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
@@ -245,7 +250,12 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
         raise CellError(
             f"type {column.type} is not integer, as data.format.unit asks for; remove that key", code="T304"
         )
-    cells = pc.utf8_trim(column.cast(pa.string()), BLANKS)
+    return _in_utc(_each_spelling(column, partial(_unix_clock, unit=unit)), "UTC")
+
+
+def _unix_clock(cells: Column, *, unit: str) -> IntArray:
+    """Microseconds since 1970 from text that counts another unit, ``(n_rows,)``."""
+    cells = pc.utf8_trim(cells, BLANKS)
     fits = pc.match_substring_regex(cells, INTEGER_TEXT_OF_UNIT)
     _refuse_first(
         cells, fits, "is not an integer, as data.format.unit expects; correct the cell", code="T302"
@@ -264,9 +274,8 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
     _refuse_first(
         cells, parts % per_second == 0, "is finer than a microsecond; round it to microseconds", code="T302"
     )
-    return pd.DatetimeIndex((seconds * 1_000_000 + parts // per_second).view("datetime64[us]")).tz_localize(
-        "UTC"
-    )
+    clock: IntArray = seconds * 1_000_000 + parts // per_second
+    return clock
 
 
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
@@ -442,11 +451,51 @@ def is_text(column: Column) -> bool:
 def dictionary_of(column: Column) -> Column:
     """One dictionary array of text, its spellings in the order of their first row."""
     encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
-    return encoded.unify_dictionaries().combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return _whole(encoded.unify_dictionaries()) if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _each_spelling(column: Column, convert: Callable[[Column], npt.NDArray[Number]]) -> npt.NDArray[Number]:
+    """What each row's text becomes, each spelling converted once, ``(n_rows,)``."""
+    encoded = dictionary_of(column.cast(pa.string()) if not is_text(column) else column)
+    if encoded.null_count:  # null is a spelling too
+        encoded = encoded.cast(pa.string()).dictionary_encode(null_encoding="encode")
+    codes = _codes(encoded)
+    try:
+        values = convert(encoded.dictionary)
+    except CellError as error:
+        rows = np.flatnonzero(np.isin(codes, error.rows))
+        raise CellError(str(error), rows, code=error.code) from error
+    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
+    return np.take(values, codes, mode="clip")
+
+
+def _codes(encoded: Column) -> npt.NDArray[np.int32]:
+    """The place of each row's text in the dictionary, -1 for null, ``(n_rows,)``."""
+    indices = encoded.indices if encoded.null_count == 0 else pc.fill_null(encoded.indices, -1)
+    codes: npt.NDArray[np.int32] = indices.to_numpy()
+    return codes
+
+
+def _whole(column: Column) -> Column:
+    """A column in one piece; one that is, is not copied."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _floats(column: Column) -> FloatArray:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+    return np.asarray(_whole(column).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _int64(column: Column) -> IntArray:
+    """The numbers behind timestamps without null, ``(n_rows,)``."""
+    return np.asarray(_whole(column).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _in_utc(clock: IntArray, timezone: Any) -> pd.DatetimeIndex:
+    """Microseconds since 1970 as timestamps: in a time zone, counted in UTC, or in none."""
+    found = pd.DatetimeIndex(clock.view("M8[us]"), copy=False)
+    return found if timezone is None else found.tz_localize("UTC").tz_convert(timezone)
 
 
 def _as_index(moments: pd.Series[pd.Timestamp]) -> pd.DatetimeIndex:

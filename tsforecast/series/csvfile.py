@@ -11,13 +11,16 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from tsforecast.config.schema import FormatConfig
@@ -25,6 +28,8 @@ from tsforecast.errors import DataError
 from tsforecast.series.advice import advice_on_number
 from tsforecast.series.cells import MISSING, clipped, looks_like_number, number_marks
 from tsforecast.series.foreign import BEGINNING, no_csv, no_header
+from tsforecast.series.gather import Gathered
+from tsforecast.series.memory import Room
 
 __all__ = [
     "CsvFile",
@@ -45,8 +50,13 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
+BLOCK = 1 << 20  # bytes read at once; a row may not be longer
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
+# A timestamp as pyarrow reads it; another zone than UTC is kept, which takes the text.
+PLAIN_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?(?P<zone>Z)?)?")
+FIRST_MOMENT = int(np.datetime64("0001-01-01", "us").view("i8"))
+WORDS = pa.dictionary(pa.int32(), pa.string())
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
 
@@ -109,6 +119,8 @@ class CsvFile:
         try:
             with self.opener() as stream:
                 yield stream
+        except MemoryError:  # which pyarrow's is, beside being one of its own
+            raise
         except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
             raise DataError(f"{self.name}: cannot be read: {error}; check the file.", code="F103") from error
 
@@ -134,39 +146,81 @@ def open_csv(
     return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
 
 
-def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
-    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
+def read_columns(
+    file: CsvFile,
+    *,
+    text: Sequence[str],
+    numbers: Sequence[str],
+    room: Room | None = None,
+    moments: str | None = None,
+) -> Any:
+    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, NaN for missing.
 
-    Numbers come as text where pyarrow does not read them: with a thousands mark, or with blanks alone in a cell.
+    The file is read block by block and need not fit in memory. Numbers come as text where pyarrow does not read
+    them: with a thousands mark, or with blanks alone in a cell.
+
+    Args:
+        file: to read.
+        text: columns of text.
+        numbers: columns of numbers.
+        room: to read into, where other files are read beside this one.
+        moments: the one of ``text`` that comes as timestamps to the microsecond where each of its cells is plain
+            ISO 8601, and as text where any is not.
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
             quote, or bytes that are not text in the file's encoding.
+        ResourceError: what is kept of the file does not fit in memory.
     """
-    quoted = has_quotes(file)
+    number = pa.string() if file.thousands else pa.float64()
+    kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, number)
+    read = partial(_read, file, room=room or Room(len(numbers)), quoted=has_quotes(file))
     with file.open():  # says what is wrong with the bytes in the name of the file
+        if moments and (kind := _kind_of_moments(file, moments)):
+            with suppress(pa.ArrowInvalid):  # the reading below says what it is
+                table = read(kinds | {moments: kind})
+                if _are_dates(table.column(moments)):
+                    return table
         try:
-            table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
+            table = read(kinds)
         except pa.ArrowInvalid as error:
             if next(islice(file.records(), 1, None), None) is None:  # a header without a line end
                 return pa.table({name: pa.array([], pa.string()) for name in (*text, *numbers)})
             _refuse_first_fault(file, numbers)
             try:
-                table = _read(file, text, numbers, pa.string(), quoted=quoted)
+                table = read(kinds | dict.fromkeys(numbers, pa.string()))
             except pa.ArrowInvalid:
                 raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     return table
 
 
-def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: Any, *, quoted: bool) -> Any:
-    """The columns named, under the names they have here, whatever blanks the header has around them."""
+def _kind_of_moments(file: CsvFile, column: str) -> Any:
+    """The type of timestamps like the first one; None where it is written in a way that pyarrow does not read."""
+    cells = next(islice(file.records(), 1, None), (0, []))[1]
+    place = file.columns.index(column)
+    written = PLAIN_MOMENT.fullmatch(cells[place]) if place < len(cells) else None
+    return pa.timestamp("us", "UTC" if written["zone"] else None) if written else None
+
+
+def _are_dates(column: Any) -> bool:
+    """Whether each cell is a timestamp of the calendar; pyarrow knows a year 0."""
+    if column.null_count:
+        return False
+    first = pc.min(column.cast(pa.int64())).as_py()
+    return first is None or first >= FIRST_MOMENT
+
+
+def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) -> Any:
+    """Columns by name and type, under the names they have here, whatever blanks the header has around them."""
     in_header = dict(zip(file.columns, file.header, strict=True))
-    words = pa.dictionary(pa.int32(), pa.string())
-    kinds = dict.fromkeys(text, words) | dict.fromkeys(numbers, number)
-    with file.opener() as stream:
-        table = pacsv.read_csv(
+    room = room.for_file(file.name)
+    with (
+        file.opener() as stream,
+        pacsv.open_csv(
             stream,
-            read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+            read_options=pacsv.ReadOptions(
+                encoding=file.encoding.removesuffix("-sig"), block_size=BLOCK, use_threads=pa.cpu_count() > 1
+            ),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
             convert_options=pacsv.ConvertOptions(
                 column_types={in_header[column]: kind for column, kind in kinds.items()},
@@ -174,8 +228,13 @@ def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: An
                 null_values=list(MISSING),
                 decimal_point=file.decimal,
             ),
-        )
-    return table.rename_columns(list(kinds))
+        ) as blocks,
+    ):
+        gathered = Gathered(blocks.schema)
+        for block in blocks:
+            gathered.add(block)
+            room.refuse_more(gathered.n_rows, stream)
+    return gathered.table().rename_columns(list(kinds))
 
 
 def line_of(file: CsvFile, row: int) -> int:

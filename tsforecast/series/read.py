@@ -27,6 +27,7 @@ from tsforecast.series.cells import (
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.joined import joined_ids, joined_times, quoted
 from tsforecast.series.localtime import LocalClock
+from tsforecast.series.memory import memory_errors
 from tsforecast.series.sources import (
     Part,
     joined_tables,
@@ -127,8 +128,11 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
     Raises:
         DataError: there is nothing to read, a column is absent, or a cell cannot be read.
         ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
+        ResourceError: the rows do not fit in memory; a file is read block by block and need not.
     """
-    table = long_table(_opened(data, data.path if source is None else source), data)
+    source = data.path if source is None else source
+    with memory_errors("DataFrame" if isinstance(source, pd.DataFrame) else name_of(str(source))):
+        table = long_table(_opened(data, source), data)
     pa.default_memory_pool().release_unused()  # what was read is as large as what it became
     return table
 
