@@ -50,7 +50,8 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
-BLOCK = 1 << 20  # bytes read at once; a row may not be longer
+BLOCK = 1 << 20  # bytes read at once, unless a row is longer
+TOO_LONG = "straddl"  # what pyarrow says of a row that is longer than a block
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 # A timestamp as pyarrow reads it; another zone than UTC is kept, which takes the text.
@@ -196,7 +197,10 @@ def read_columns(
 
 def _kind_of_moments(file: CsvFile, column: str) -> Any:
     """The type of timestamps like the first one; None where it is written in a way that pyarrow does not read."""
-    cells = next(islice(file.records(), 1, None), (0, []))[1]
+    try:
+        cells = next(islice(file.records(), 1, None), (0, []))[1]
+    except DataError:  # such as a cell of a megabyte, which a column that is not read may hold
+        return None
     place = file.columns.index(column)
     written = PLAIN_MOMENT.fullmatch(cells[place]) if place < len(cells) else None
     return pa.timestamp("us", "UTC" if written["zone"] else None) if written else None
@@ -212,6 +216,16 @@ def _are_dates(column: Any) -> bool:
 
 def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) -> Any:
     """Columns by name and type, under the names they have here, whatever blanks the header has around them."""
+    try:
+        return _read_blocks(file, kinds, room=room, quoted=quoted, size=BLOCK)
+    except pa.ArrowInvalid as error:
+        if TOO_LONG not in str(error):
+            raise
+        return _read_blocks(file, kinds, room=room, quoted=quoted, size=MAX_LINE)
+
+
+def _read_blocks(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool, size: int) -> Any:
+    """As :func:`_read`, so many bytes at once; a row may not be longer."""
     in_header = dict(zip(file.columns, file.header, strict=True))
     room = room.for_file(file.name)
     with (
@@ -219,7 +233,7 @@ def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) 
         pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(
-                encoding=file.encoding.removesuffix("-sig"), block_size=BLOCK, use_threads=pa.cpu_count() > 1
+                encoding=file.encoding.removesuffix("-sig"), block_size=size, use_threads=pa.cpu_count() > 1
             ),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
             convert_options=pacsv.ConvertOptions(
