@@ -188,7 +188,7 @@ def line_chart(
         y_ticks=y_ticks,
         legend=[
             (f"{kind} {one.look}", printable(one.name, longest=60))
-            for kind, some in (("line", lines), ("band", bands))
+            for kind, some in (("line", sorted(lines, key=lambda line: line.look != "own")), ("band", bands))
             for one in some
             if one.name
         ],

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from tsforecast.pictures.charts import Chart, HeatMap
 
-__all__ = ["Fact", "Page", "Row", "SeriesCard", "Table", "Tile", "Tone", "Verdict", "render"]
+__all__ = ["Bar", "Fact", "Page", "Row", "SeriesCard", "Table", "Tile", "Tone", "Verdict", "render"]
 
 Tone = Literal["good", "mixed", "bad", "none"]
 FOLDER = "page"
@@ -99,6 +99,23 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """The error of a model as a length.
+
+    Attributes:
+        name: of the model.
+        text: its error.
+        percent: length, of the room there is for the longest.
+        is_own: the model the page is about.
+    """
+
+    name: str
+    text: str
+    percent: float
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesCard:
     """A series and its forecast.
 
@@ -122,6 +139,8 @@ class Page:
     title: str
     subtitle: str
     verdict: Verdict
+    bars: Sequence[Bar] = ()
+    bars_note: str = ""
     scores: Sequence[Table] = ()
     lead_time: Chart | None = None
     facts: Sequence[Fact] = ()

@@ -35,7 +35,7 @@ from tsforecast.pictures.charts import (
     shown_steps,
 )
 from tsforecast.pictures.gates import GATE_NAMES
-from tsforecast.pictures.report import Fact, Page, Row, SeriesCard, Table, render
+from tsforecast.pictures.report import Bar, Fact, Page, Row, SeriesCard, Table, render
 from tsforecast.runs import Run, open_derived, open_run
 from tsforecast.series.panel import FloatArray
 from tsforecast.series.timeaxis import TimeAxis
@@ -66,10 +66,20 @@ WINDOWS_DRAWN = 8
 SERIES_OF_BACKTEST = 3
 LONGEST_NAME = 200
 LONGEST_TITLE = 80
-INTERVAL_COLUMNS = ("wql", "coverage", "interval_score")
+# What decides first; the others are to be found by scrolling on a phone.
+FIRST = ("mase", "skill")
+COLUMNS = (*FIRST, *(name for name in SHOWN if name not in FIRST), "wql", "coverage", "interval_score")
+# A bar this many times as long as ours says no more than one that ends there.
+LONGEST_BAR = 6
+BAR_ROOM = 80
 # A file of a later command that is larger is none of ours.
 MOST_BYTES = 500_000_000
 MIDNIGHT = " 00:00:00"
+WORDS = {
+    "h": "hourly", "D": "daily", "B": "on business days", "W": "weekly", "MS": "monthly", "ME": "monthly",
+    "BMS": "monthly", "BME": "monthly", "QS": "quarterly", "QE": "quarterly", "YS": "yearly", "YE": "yearly",
+    "integer": "numbered steps",
+}  # fmt: skip
 
 
 def report(run: Path) -> str:
@@ -111,6 +121,7 @@ def page_of(path: Path) -> Page:
         title=name,
         subtitle=_subtitle(run),
         verdict=verdict(best.evidence if best else None, _warnings(run, failures)),
+        **_bars(best),
         scores=[_score_table(one) for one in (judged, tested) if one],
         lead_time=_lead_time_chart(best),
         facts=_data_facts(run),
@@ -180,7 +191,7 @@ def _backtest(run: Run) -> _Scored | None:
                 by_series,
                 model=document["model"],
                 source=_backtest_source(document),
-                details=[f"The backtest says: {document['verdict']}"],
+                details=[f"In the words of the backtest: {document['verdict']}"],
                 warnings=[_sentence(warning) for warning in document["warnings"]],
             ),
             by_series=by_series,
@@ -250,11 +261,7 @@ def _forecasts_of(document: Mapping[str, Any]) -> str:
 
 def _score_table(found: _Scored) -> Table:
     models = found.evidence.by_model
-    known = [
-        name
-        for name in (*SHOWN, *INTERVAL_COLUMNS)
-        if any(_value(row, name) is not None for row in models.values())
-    ]
+    known = [name for name in COLUMNS if any(_value(row, name) is not None for row in models.values())]
     columns = {name: [_value(row, name) for row in models.values()] for name in known}
     best = {name: _best(name, values, found.evidence.interval) for name, values in columns.items()}
     texts = {name: _score_texts(name, values) for name, values in columns.items()}
@@ -270,6 +277,31 @@ def _score_table(found: _Scored) -> Table:
     legend = [f"{_column(name).title}: {_column(name).unit.format(season=_season(found))}." for name in known]
     legend.append("Coloured: the best of its column.")
     return Table(found.caption, "model", [_column(name).title for name in known], rows, legend=legend)
+
+
+def _bars(found: _Scored | None) -> dict[str, Any]:
+    """The error of each model as a length, the smallest first."""
+    if found is None:
+        return {}
+    evidence = found.evidence
+    errors = {name: evidence.error(name) for name in evidence.by_model if math.isfinite(evidence.error(name))}
+    longest = min(max(errors.values(), default=0.0), LONGEST_BAR * evidence.error(evidence.model))
+    if len(errors) < 2 or not longest > 0:
+        return {}
+    bars = [
+        Bar(
+            name=name.replace("_", " "),
+            text=f"{error:.3g}" + (" (cut)" if error > longest else ""),
+            percent=round(BAR_ROOM * min(error / longest, 1.0), 1),
+            is_own=name == evidence.model,
+        )
+        for name, error in sorted(errors.items(), key=lambda item: item[1])
+    ]
+    title, unit = METRICS[evidence.metric].title, METRICS[evidence.metric].unit.format(season=_season(found))
+    return {
+        "bars": bars,
+        "bars_note": f"{title} of each: the shorter the better. {unit[:1].upper()}{unit[1:]}.",
+    }
 
 
 def _season(found: _Scored) -> str:
@@ -349,11 +381,9 @@ def _subtitle(run: Run) -> str:
     target = (
         "" if isinstance(config.data.target, list) else f" of {printable(config.data.target, longest=40)}"
     )
-    freq = run.model["axis"]["freq"]
-    every = "steps" if freq == "integer" else f"steps of {freq}"
     return (
-        f"{_count(config.horizon, 'step')} ahead{target}, {_series(run)} in {every}; {model_name(config)} with "
-        f"{config.model.hidden_size} units"
+        f"{_count(config.horizon, 'step')} ahead{target}, {_every(run.model['axis']['freq'])}, {_series(run)}; "
+        f"{model_name(config)} of {config.model.hidden_size} units"
     )
 
 
@@ -379,8 +409,8 @@ def _data_facts(run: Run) -> list[Fact]:
         Fact("Rows", f"{model['n_rows']:,}"),
         Fact("From", begin),
         Fact("To", end),
-        Fact("Frequency", model["axis"]["freq"]),
-        Fact("Season", ", ".join(map(str, cast(list[int], config.season_length))) + " steps"),
+        Fact("Frequency", _every(model["axis"]["freq"])),
+        Fact("Season", _seasons(cast(list[int], config.season_length))),
         Fact("Forecast", _count(config.horizon, "step") + " ahead"),
         Fact("Lookback", _count(cast(int, config.lookback), "step")),
         Fact("Held back", f"{split.validation} validation, {split.test} test steps"),
@@ -390,6 +420,15 @@ def _data_facts(run: Run) -> list[Fact]:
     if model["transform"]["name"] != "none":
         facts.append(Fact("Transform", model["transform"]["name"]))
     return facts
+
+
+def _seasons(lengths: Sequence[int]) -> str:
+    return " and ".join(map(str, lengths)) + f" step{'s' * (list(lengths) != [1])}"
+
+
+def _every(freq: str) -> str:
+    """A frequency in a word where there is one."""
+    return WORDS.get(freq.partition("-")[0], freq)
 
 
 def _source_name(path: str) -> str:
@@ -625,9 +664,7 @@ def _coverage_chart(found: _Scored) -> Chart | None:
     own = table[table["model"] == found.evidence.model]
     if own["coverage"].isna().all() or len(own) < 2:
         return None
-    line = Line(
-        own["lead_time"].to_numpy(np.float64), 100 * own["coverage"].to_numpy(np.float64), "own", "is"
-    )
+    line = Line(own["lead_time"].to_numpy(np.float64), 100 * own["coverage"].to_numpy(np.float64), "own")
     return line_chart(
         title=f"Actual values inside the {100 * nominal:g} % interval, by lead time",
         lines=[line],
@@ -687,7 +724,7 @@ def _windows_chart(name: str, rows: pd.DataFrame) -> Chart:
     place = dict(zip(rows["ds"], _numbers(rows["ds"]), strict=True))
     actual = rows.drop_duplicates("ds").sort_values("ds")
     parts = [part for _, part in rows.groupby("cutoff")]
-    pairs = _pairs([column for column in rows if str(column).startswith("q")])[:1]
+    pairs = _pairs([str(column) for column in rows])[:1]
     texts = [
         str(moment).removesuffix(MIDNIGHT)[:16] for moment in (actual["ds"].iloc[0], actual["ds"].iloc[-1])
     ]
@@ -716,8 +753,9 @@ def _numbers(ds: pd.Series[Any]) -> FloatArray:
     """Timestamps as numbers that keep their distances."""
     index = pd.Index(ds)
     if isinstance(index, pd.DatetimeIndex):
-        return index.asi8.astype(np.float64)
-    return index.to_numpy(np.float64)
+        index = pd.Index(index.asi8)
+    numbers: FloatArray = index.to_numpy(np.float64)
+    return numbers
 
 
 # Training and the network
@@ -755,7 +793,7 @@ def _training_charts(history: Sequence[Mapping[str, Any]], best_step: int | None
     if ticks and len(ticks) > 6:
         places = list(ticks)
         ticks = {places[k]: ticks[places[k]] for k in shown_steps(len(places), 6)}
-    marks = [float(best_step)] if best_step in steps else []
+    marks = [float(best_step)] if best_step is not None and best_step in steps else []
     titles = {"validation": "Validation MASE (dashed: the weights that are kept)", "loss": "Training loss"}
     charts = []
     for key, title in titles.items():

@@ -108,7 +108,8 @@ def _answer(found: Evidence) -> tuple[Tone, str]:
         return "mixed", (
             f"Better than {repeated} by {_share(gain)}, but {_plain_name(stronger[0])} is better still."
         )
-    return "good", f"Worth using: its error is {_share(gain)} smaller than that of {repeated}."
+    looks = "Worth using" if found.n_cutoffs >= FEW else "Looks worth using"
+    return "good", f"{looks}: its error is {_share(gain)} smaller than that of {repeated}."
 
 
 def _gain(found: Evidence) -> float | None:
@@ -136,15 +137,11 @@ def _tiles(found: Evidence) -> list[Tile]:
     gain, tiles = _gain(found), []
     if gain is not None and math.isfinite(gain):
         sign = "−" if gain > 0 else "+"
-        tiles.append(Tile(f"{sign}{_share(abs(gain))}", "error, beside the seasonal naive"))
+        tiles.append(Tile(f"{sign}{_share(abs(gain))}", "error, to seasonal naive"))
     if found.wins and found.wins[1] > 1:
-        tiles.append(
-            Tile("{} of {}".format(*map(_number, found.wins)), "series on which it is the better one")
-        )
+        tiles.append(Tile("{} of {}".format(*map(_number, found.wins)), "series on which it is better"))
     if found.coverage is not None and found.interval is not None:
-        tiles.append(
-            Tile(_share(found.coverage), f"of actual values inside the {_share(found.interval)} interval")
-        )
+        tiles.append(Tile(_share(found.coverage), f"of values inside the {_share(found.interval)} interval"))
     return tiles
 
 
@@ -152,10 +149,10 @@ def _basis(found: Evidence) -> str:
     title = METRICS[found.metric].title
     own, reference = found.error(found.model), found.error(REFERENCE)
     forecasts = f"{_count(found.n_cutoffs, 'forecast')} of {_count(found.horizon, 'step')}"
-    over = f", over {_number(found.n_series)} series" if found.n_series > 1 else ""
+    over = f" and {_number(found.n_series)} series" if found.n_series > 1 else ""
     return (
-        f"{found.source} {title} is {_error(own)}, against {_error(reference)} of the seasonal naive: "
-        f"{forecasts}{over}."
+        f"{found.source} Over {forecasts}{over} its {title} is {_error(own)}; the seasonal naive's is "
+        f"{_error(reference)}."
     )
 
 
@@ -182,8 +179,8 @@ def _doubts(found: Evidence) -> list[str]:
     doubts = []
     if found.n_cutoffs < FEW:
         doubts.append(
-            f"Only {_count(found.n_cutoffs, 'forecast')} could be judged, which says little; tsforecast backtest "
-            "judges more."
+            f"Only {_count(found.n_cutoffs, 'forecast')} could be judged, which says little: more windows, "
+            "or more series, would say more."
         )
     stronger = _stronger(found)
     if stronger:
