@@ -283,11 +283,17 @@ def number_texts(values: Sequence[float]) -> list[str]:
     step = float(steps.min()) if steps.size else 0.0
     largest = max((abs(value) for value in values), default=0.0)
     unit, name = next(((size, name) for size, name in UNITS if largest >= 100 * size >= 1e5), (1.0, ""))
-    decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9)) if step > 0 else 0
+    decimals = _decimals(step / unit) if step > 0 else 0
     if decimals > 6 or largest / unit >= 1e6:
         digits = math.ceil(math.log10(largest / step)) + 1 if step > 0 and largest > 0 else 3
         return [f"{value:.{min(max(digits, 1), 12)}g}" for value in values]
     return [f"{value / unit:,.{decimals}f}{name if value else ''}".replace("-", "−") for value in values]
+
+
+def _decimals(step: float) -> int:
+    """Decimals that write a step exactly: two for 0.25."""
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return decimals if math.isclose(round(step, decimals), step, rel_tol=1e-6) else decimals + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,14 @@ def _tiles(found: Evidence) -> list[Tile]:
     gain, tiles = _gain(found), []
     if gain is not None and math.isfinite(gain):
         sign = "−" if gain > 0 else "+"
-        tiles.append(Tile(f"{sign}{_share(abs(gain))}", "error, to seasonal naive"))
+        tiles.append(Tile(f"{sign}{_share(abs(gain))}", "error, beside the seasonal naive"))
     if found.wins and found.wins[1] > 1:
-        tiles.append(Tile("{} of {}".format(*map(_number, found.wins)), "series on which it is better"))
+        tiles.append(
+            Tile(
+                _share(found.wins[0] / found.wins[1]),
+                f"of {_number(found.wins[1])} series are forecast better",
+            )
+        )
     if found.coverage is not None and found.interval is not None:
         tiles.append(Tile(_share(found.coverage), f"of values inside the {_share(found.interval)} interval"))
     return tiles
@@ -211,7 +216,7 @@ def _share(value: float) -> str:
     if not math.isfinite(value):
         return "infinitely"
     percent = 100 * value
-    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
+    return f"{percent:.{0 if percent >= 10 or percent == 0 else 1}f}\N{NO-BREAK SPACE}%"
 
 
 def _number(value: int) -> str:
