@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from test_cli import tsforecast
 
 from tsforecast.config.words import printable
 from tsforecast.errors import RunError
+from tsforecast.evaluation.significance import Difference
 from tsforecast.pictures.charts import Line, bar_chart, heat_map, line_chart, number_texts, thinned
 from tsforecast.runs import open_derived, verify_run
 from tsforecast.workflows import inspect as inspection
@@ -195,7 +197,9 @@ def test_the_scores_of_a_backtest_come_before_the_held_back_ones(whole: Path) ->
     document = json.loads((whole / "derived" / "backtest" / "backtest.json").read_text())
     said = " ".join(page.verdict.sentences)
     assert "forecasts from 2 past moments, trained anew before each" in said
-    assert document["verdict"] in said
+    chance = document["significance"]["seasonal_naive"]
+    assert chance["why_not"] in said or f"p = {chance['p_value']:.2g}" in said
+    assert page.scores[0].columns[-1] == "p"
     assert f"MASE is {document['models']['lstm']['mase']:.4g}" in said
 
 
@@ -335,6 +339,29 @@ def test_the_verdict_says_whether_the_intervals_hold(coverage: float, words: str
     assert words in " ".join(said.sentences)
     assert any("leave the intervals" in warning for warning in said.warnings) == is_warning
     assert f"{100 * coverage:.0f}\N{NO-BREAK SPACE}%" in [tile.value for tile in said.tiles]
+
+
+@pytest.mark.parametrize(
+    ("p_value", "headline", "sentence"),
+    [
+        (
+            0.01,
+            "Worth using",
+            "That is more than chance would give (p = 0.01, Diebold-Mariano over 24 cutoffs).",
+        ),
+        (
+            0.30,
+            "Perhaps worth using",
+            "A difference of this size could be chance (p = 0.3, Diebold-Mariano over 24",
+        ),
+        (float("nan"), "Worth using", "Whether the difference is chance cannot be told: too few."),
+    ],
+)
+def test_the_verdict_says_whether_it_could_be_chance(p_value: float, headline: str, sentence: str) -> None:
+    chance = Difference(-0.2, p_value=p_value, method="Diebold-Mariano", n_cutoffs=24, why_not="too few")
+    said = verdict(replace(evidence(0.7), chances={"seasonal_naive": chance}))
+    assert said.headline.startswith(headline)
+    assert any(one.startswith(sentence) for one in said.sentences)
 
 
 def test_few_forecasts_and_stronger_models_are_warned_of() -> None:

@@ -20,6 +20,7 @@ from tsforecast.workflows.reporting.files import (
     MIDNIGHT,
     counted,
     derived,
+    sentence,
     table_of,
     told,
 )
@@ -52,7 +53,7 @@ def _backtest_notes(document: Mapping[str, Any]) -> list[str]:
             f"One step ahead, each time with the actual values before it, MASE is {one_step:.3f}; fed with its own "
             f"forecasts over the same steps, {recursive:.3f}."
         )
-    return notes
+    return [*notes, *(printable(sentence(note), longest=300) for note in document["notes"])]
 
 
 def _backtest_charts(run: Run, found: Scored) -> Iterator[Chart | None]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tsforecast.evaluation.metrics import METRICS, RELATIVE
 from tsforecast.evaluation.scores import REFERENCE, SHOWN
+from tsforecast.evaluation.significance import Difference
 from tsforecast.pictures.charts import Chart, Line, line_chart
 from tsforecast.pictures.report import Bar, Row, Table
 from tsforecast.runs import Run
@@ -38,6 +39,9 @@ COLUMNS = (*FIRST, *(name for name in SHOWN if name not in FIRST), "wql", "cover
 # A bar this many times as long as ours says no more than one that ends there.
 LONGEST_BAR = 6
 BAR_ROOM = 80
+CHANCE_LEGEND = (
+    "p: how often a model just as good would differ as much from ours, by chance; below 0.05 is sure."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +96,7 @@ def backtested(run: Run) -> Scored | None:
                 by_series,
                 model=document["model"],
                 source=_backtest_source(document),
-                details=[f"In the words of the backtest: {document['verdict']}"],
+                chances=_chances(document),
                 warnings=[sentence(warning) for warning in document["warnings"]],
             ),
             by_series=by_series,
@@ -108,6 +112,15 @@ def _backtest_source(document: Mapping[str, Any]) -> str:
     return f"Judged by forecasts from {moments}, {trained}, each knowing nothing later."
 
 
+def _chances(document: Mapping[str, Any]) -> dict[str, Difference]:
+    """How sure the difference to each other model is, by its name."""
+    found: dict[str, Difference] = {}
+    for name, one in document["significance"].items():
+        values: dict[str, Any] = {key: math.nan if value is None else value for key, value in one.items()}
+        found[name] = Difference(**values)
+    return found
+
+
 def _evidence(
     run: Run,
     document: Mapping[str, Any],
@@ -115,7 +128,7 @@ def _evidence(
     *,
     source: str,
     model: str | None = None,
-    details: Sequence[str] = (),
+    chances: Mapping[str, Difference] | None = None,
     warnings: Sequence[str] = (),
 ) -> Evidence:
     name, by_model = model or model_name(run.config), document["models"]
@@ -129,7 +142,7 @@ def _evidence(
         source=source,
         interval=_nominal(document.get("quantile_levels", run.config.forecast.quantile_levels)),
         wins=_wins(by_series, name, error_metric(by_model)),
-        details=details,
+        chances=chances or {},
         warnings=warnings,
     )
 
@@ -166,18 +179,27 @@ def score_table(found: Scored) -> Table:
     columns = {name: [_value(row, name) for row in models.values()] for name in known}
     best = {name: _best(name, values, found.evidence.interval) for name, values in columns.items()}
     texts = {name: _score_texts(name, values) for name, values in columns.items()}
+    chances = found.evidence.chances
     rows = [
         Row(
             head=model.replace("_", " "),
-            cells=[texts[name][k] for name in known],
+            cells=[*(texts[name][k] for name in known), *([_chance(chances.get(model))] if chances else [])],
             is_own=model == found.evidence.model,
             best=[place for place, name in enumerate(known) if best[name] == k],
         )
         for k, model in enumerate(models)
     ]
     legend = [f"{_column(name).title}: {_column(name).unit.format(season=_season(found))}." for name in known]
+    legend += [CHANCE_LEGEND] if chances else []
     legend.append("Coloured: the best of its column.")
-    return Table(found.caption, "model", [_column(name).title for name in known], rows, legend=legend)
+    heads = [*(_column(name).title for name in known), *(["p"] if chances else [])]
+    return Table(found.caption, "model", heads, rows, legend=legend)
+
+
+def _chance(found: Difference | None) -> str:
+    if found is None or math.isnan(found.p_value):
+        return "–"
+    return "< 0.001" if found.p_value < 0.001 else f"{found.p_value:.2g}"
 
 
 def bars_of(found: Scored | None) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tsforecast.evaluation.metrics import METRICS
 from tsforecast.evaluation.scores import REFERENCE
+from tsforecast.evaluation.significance import SURE, Difference
 from tsforecast.pictures.report import Tile, Tone, Verdict
 
 __all__ = ["Evidence", "error_metric", "verdict"]
@@ -41,7 +42,7 @@ class Evidence:
         source: how the forecasts were made, as a sentence.
         interval: share of actual values that the widest interval should hold; None without one.
         wins: series on which the network has the smaller error than the seasonal naive, and those compared.
-        details: further sentences.
+        chances: how sure the difference to each other model is, by its name, where that was measured.
         warnings: what should make a reader careful.
     """
 
@@ -54,7 +55,7 @@ class Evidence:
     source: str
     interval: float | None = None
     wins: tuple[int, int] | None = None
-    details: Sequence[str] = ()
+    chances: Mapping[str, Difference] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
     @property
@@ -87,7 +88,7 @@ def verdict(found: Evidence | None, warnings: Sequence[str] = ()) -> Verdict:
             "none", "Not judged: whether this model is any good is not known.", [], [UNJUDGED], warnings
         )
     tone, headline = _answer(found)
-    sentences = [_basis(found), _meaning(found), *found.details]
+    sentences = [_basis(found), *_luck(found), _meaning(found)]
     return Verdict(tone, headline, _tiles(found), sentences, [*_doubts(found), *found.warnings, *warnings])
 
 
@@ -108,8 +109,11 @@ def _answer(found: Evidence) -> tuple[Tone, str]:
         return "mixed", (
             f"Better than {repeated} by {_share(gain)}, but {_plain_name(stronger[0])} is better still."
         )
-    looks = "Worth using" if found.n_cutoffs >= FEW else "Looks worth using"
-    return "good", f"{looks}: its error is {_share(gain)} smaller than that of {repeated}."
+    smaller = f"its error is {_share(gain)} smaller than that of {repeated}"
+    chance = found.chances.get(REFERENCE)
+    if chance is not None and chance.p_value >= SURE:
+        return "mixed", f"Perhaps worth using: {smaller}, which may be luck."
+    return "good", f"{'Worth' if found.n_cutoffs >= FEW else 'Looks worth'} using: {smaller}."
 
 
 def _gain(found: Evidence) -> float | None:
@@ -159,6 +163,20 @@ def _basis(found: Evidence) -> str:
         f"{found.source} Over {forecasts}{over} its {title} is {_error(own)}; the seasonal naive's is "
         f"{_error(reference)}."
     )
+
+
+def _luck(found: Evidence) -> list[str]:
+    """Whether the difference to the seasonal naive could be chance."""
+    chance = found.chances.get(REFERENCE)
+    if chance is None or not _gain(found):
+        return []
+    if math.isnan(chance.p_value):
+        return [f"Whether the difference is chance cannot be told: {chance.why_not}."]
+    p = "p < 0.001" if chance.p_value < 0.001 else f"p = {chance.p_value:.2g}"
+    basis = f"{p}, {chance.method} over {_count(chance.n_cutoffs, 'cutoff')}"
+    if chance.p_value < SURE:
+        return [f"That is more than chance would give ({basis})."]
+    return [f"A difference of this size could be chance ({basis})."]
 
 
 def _meaning(found: Evidence) -> str:
