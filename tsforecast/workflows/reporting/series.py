@@ -42,9 +42,7 @@ def forecasts(run: Run, found: Scored | None, failures: Sequence[Mapping[str, st
     names = table["unique_id"].to_numpy()[starts]
     errors = _compared(found)
     own = np.array([errors.get(name, (math.nan, math.nan))[0] for name in names])
-    order = np.argsort(np.where(np.isnan(own), -math.inf, own), kind="stable")[
-        ::-1
-    ]  # the largest error first
+    order = np.argsort(np.where(np.isnan(own), math.inf, -own), kind="stable")  # the largest error first
     chosen = order[shown_steps(len(order), MOST_CARDS)]
     drawn = _History(run)
     why = {one["unique_id"]: one["reason"] for one in failures}
