@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import tsforecast
-from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, train
+from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, report, train
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
@@ -37,6 +37,7 @@ app.command("predict", short_help="Forecast from a run folder.")(predict.predict
 app.command("backtest", short_help="Judge a config or a run by forecasts of the past.")(backtest.backtest)
 app.command("compare", short_help="Train several cells alike: which one here?")(compare.compare)
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
+app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
 app.add_typer(config.app, name="config")
 
 

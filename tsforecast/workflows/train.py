@@ -21,7 +21,7 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import auto_keys, resolve
-from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
+from tsforecast.forecasting.forecast import FittedModel, forecast_frame, forecast_values, known_ahead
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
@@ -406,11 +406,14 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     cutoffs, horizon = test_cutoffs(panel, config), _scored_steps(config)
     if not len(cutoffs):
         return None
-    y_hat = forecast(model, panel, cutoffs, horizon).y_hat
-    newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
     levels = config.forecast.quantile_levels
+    values = forecast_values(model, panel, cutoffs, horizon, quantile_levels=levels)
+    name = model_name(config)
+    newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
     return Test(
-        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat}),
+        scores=score_with_baselines(
+            panel, cutoffs, config, {name: values[:, :, 0]}, quantiles={name: values[:, :, 1:]}
+        ),
         cutoffs=newest,
         forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
     )
@@ -425,12 +428,24 @@ def test_cutoffs(panel: Panel, config: Config) -> Cutoffs:
 
 
 def score_with_baselines(
-    panel: Panel, cutoffs: Cutoffs, config: Config, forecasts: Mapping[str, FloatArray]
+    panel: Panel,
+    cutoffs: Cutoffs,
+    config: Config,
+    forecasts: Mapping[str, FloatArray],
+    *,
+    quantiles: Mapping[str, FloatArray] | None = None,
 ) -> Scores:
-    """Scores of forecasts and of every baseline, all from the same cutoffs."""
+    """Scores of forecasts, with their quantiles, and of every baseline, all from the same cutoffs."""
     horizon, season = _scored_steps(config), cast(list[int], config.season_length)[0]
     beside = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
-    return score(panel, cutoffs, {**forecasts, **beside}, season_length=season)
+    return score(
+        panel,
+        cutoffs,
+        {**forecasts, **beside},
+        season_length=season,
+        quantiles=quantiles,
+        levels=config.forecast.quantile_levels if quantiles else (),
+    )
 
 
 def _scored_steps(config: Config) -> int:
@@ -462,6 +477,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         write_text(folder / FAILURES, failures_csv(trained.failures))
     if scores:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
+        write_text(folder / "by_lead_time.csv", scores.by_lead_time.to_csv(index=False))
 
 
 def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
