@@ -17,11 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tsforecast.series.advice import NO_DATA, advice_on_number, is_no_data
 from tsforecast.series.panel import FloatArray, IntArray
 
 __all__ = [
     "MISSING",
     "CellError",
+    "clipped",
     "dictionary_of",
     "fitting_formats",
     "is_text",
@@ -49,6 +51,8 @@ ISO_TEXT = (
 # The week of ISO 8601 and the quarter, each of which is the name of its first day.
 WEEK_TEXT = r"^(\d{4})-?W(\d{2})$"
 QUARTER_TEXT = r"^(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[-/ ](\d{4}))$"
+# Days since the end of 1899, from 1980 to 2064.
+EXCEL_DAY = r"^(?:29|[345]\d)\d{3}(?:\.\d+)?$"
 BLANKS = " \t\u00a0"
 
 # Kinds of columns that hold numbers; one without any value has a kind of its own.
@@ -212,6 +216,7 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
             "or data.freq: integer for integers that count steps",
             code="T304",
         )
+    _refuse_null(column)
     zone: Any = None
 
     def clock_of(cells: Column) -> IntArray:
@@ -321,23 +326,32 @@ def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) ->
     cells = pc.ascii_trim_whitespace(cells)
     cells = pc.if_else(pc.is_in(cells, pa.array(MISSING)), None, cells)
     fits = pc.fill_null(pc.match_substring_regex(cells, _number_text(decimal, thousands)), True)
-    marks = number_marks(decimal, thousands)
-    _refuse_first(cells, fits, f"is not a number with {marks}; correct the cell", code="V401")
+    if first := _first_wrong(cells, fits):
+        advice = advice_on_number(first, decimal=decimal, thousands=thousands)
+        marks = number_marks(decimal, thousands)
+        _refuse_first(cells, fits, f"is not a number with {marks}; {advice}", code="V401")
     if thousands:
         cells = pc.replace_substring(cells, thousands, "")
     return _floats(pc.replace_substring(cells, decimal, ".").cast(pa.float64()))
 
 
 def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
-    for pattern, first_days in ((WEEK_TEXT, _first_of_weeks), (QUARTER_TEXT, _first_of_quarters)):
-        if len(spellings) and pc.all(pc.match_substring_regex(spellings, pattern)).as_py():
+    for kind, pattern, first_days in (
+        ("week such as 2024-W05", WEEK_TEXT, _first_of_weeks),
+        ("quarter such as 2024Q1", QUARTER_TEXT, _first_of_quarters),
+    ):
+        are_such = pc.match_substring_regex(spellings, pattern)
+        if len(spellings) and are_such[0].as_py():
+            _refuse_first(
+                spellings, are_such, f"is not a {kind}, as the rows before it; write all alike", code="T302"
+            )
             return first_days(spellings)
     fits = pc.match_substring_regex(spellings, ISO_TEXT)
     if not pc.all(fits).as_py():
         _refuse_first(
             spellings,
             fits,
-            f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings)}",
+            f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings, fits)}",
             code="T302",
         )
     zones = pc.replace_substring_regex(spellings, ISO_TEXT, r"\1")
@@ -386,14 +400,25 @@ def _moments(spellings: Column, time_format: str, *, utc: bool, expected: str) -
     return _as_index(moments)
 
 
-def _advice(spellings: Column) -> str:
-    """How else the timestamps could be read."""
+def _advice(spellings: Column, fits: Column) -> str:
+    """How else the timestamps could be read, or what to do about the first that is none."""
+    first = _first_wrong(spellings, fits)
+    if first and is_no_data(first):
+        return NO_DATA
     advice = "write it so, or set data.format.time_format"
     if formats := fitting_formats(spellings):
         advice += f", which could be {' or '.join(map(repr, formats[:3]))}"
     if pc.all(pc.match_substring_regex(spellings, INTEGER_TEXT)).as_py():
         advice += "; where integers count steps (and not seconds since 1970), set data.freq: integer"
+    if pc.all(pc.match_substring_regex(spellings, EXCEL_DAY)).as_py():
+        advice += "; day numbers of Excel (45292 is 2024-01-01) are to be formatted as dates there"
     return advice
+
+
+def _first_wrong(cells: Column, fits: Column) -> str:
+    """The first cell that does not fit, empty where there is none."""
+    wrong = np.flatnonzero(~np.asarray(fits))
+    return cells[int(wrong[0])].as_py() or "" if len(wrong) else ""
 
 
 def _refuse_first(cells: Column, fits: Column, problem: str, *, code: str) -> None:
@@ -403,7 +428,7 @@ def _refuse_first(cells: Column, fits: Column, problem: str, *, code: str) -> No
         return
     empty = np.asarray(pc.fill_null(pc.equal(cells, ""), True))[wrong]
     if cell := cells[int(wrong[0])].as_py():
-        raise CellError(f"{_clipped(cell)} {problem}", wrong[~empty], code=code)
+        raise CellError(f"{clipped(cell)} {problem}", wrong[~empty], code=code)
     raise CellError(EMPTY, wrong[empty], code="T301")
 
 
@@ -413,7 +438,8 @@ def _refuse_null(column: Column) -> None:
         raise CellError(EMPTY, empty, code="T301")
 
 
-def _clipped(cell: str) -> str:
+def clipped(cell: str) -> str:
+    """A cell as it appears in a message."""
     return repr(cell if len(cell) <= 60 else cell[:57] + "...")
 
 

@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,14 +25,18 @@ import pyarrow.csv as pacsv
 
 from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import MISSING, looks_like_number, number_marks
+from tsforecast.series.advice import advice_on_number
+from tsforecast.series.cells import MISSING, clipped, looks_like_number, number_marks
+from tsforecast.series.foreign import BEGINNING, no_csv, no_header
 from tsforecast.series.gather import Gathered
 from tsforecast.series.memory import Room
 
 __all__ = [
     "CsvFile",
     "Opener",
+    "has_quotes",
     "line_of",
+    "lines_of",
     "open_csv",
     "read_columns",
     "refuse_other_kinds",
@@ -54,20 +58,6 @@ PLAIN_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?
 FIRST_MOMENT = int(np.datetime64("0001-01-01", "us").view("i8"))
 WORDS = pa.dictionary(pa.int32(), pa.string())
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-
-# First bytes of what is no CSV, with the way out.
-MAGIC = {
-    b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
-    b"PK\x05\x06": "an empty zip archive; name a CSV file",
-    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
-    b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
-    b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
-    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
-    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
-    b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
-    b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +96,9 @@ class CsvFile:
                         yield begin, cells
                     begin = reader.line_num + 1
             except csv.Error as error:
+                found = "a cell has more than 131072 characters" if "field limit" in str(error) else error
                 raise DataError(
-                    f"{self.name}: line {begin}: {error}; is a quote not closed?", code="F107"
+                    f"{self.name}: line {begin}: {found}; is a quote not closed?", code="F107"
                 ) from error
 
     def _bounded(self, lines: io.TextIOWrapper) -> Iterator[str]:
@@ -183,7 +174,7 @@ def read_columns(
     """
     number = pa.string() if file.thousands else pa.float64()
     kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, number)
-    read = partial(_read, file, room=room or Room(len(numbers)), quoted=_has_quotes(file))
+    read = partial(_read, file, room=room or Room(len(numbers)), quoted=has_quotes(file))
     with file.open():  # says what is wrong with the bytes in the name of the file
         if moments and (kind := _kind_of_moments(file, moments)):
             with suppress(pa.ArrowInvalid):  # the reading below says what it is
@@ -193,6 +184,8 @@ def read_columns(
         try:
             table = read(kinds)
         except pa.ArrowInvalid as error:
+            if next(islice(file.records(), 1, None), None) is None:  # a header without a line end
+                return pa.table({name: pa.array([], pa.string()) for name in (*text, *numbers)})
             _refuse_first_fault(file, numbers)
             try:
                 table = read(kinds | dict.fromkeys(numbers, pa.string()))
@@ -250,6 +243,12 @@ def line_of(file: CsvFile, row: int) -> int:
     return next(islice(file.records(), row + 1, None), (below_header, []))[0]
 
 
+def lines_of(file: CsvFile, rows: Collection[int]) -> dict[int, int]:
+    """Line numbers of some data rows, as :func:`line_of` gives them."""
+    records = islice(file.records(), 1, 2 + max(rows, default=-1))
+    return {row: line for row, (line, _) in enumerate(records) if row in rows}
+
+
 def _codec(encoding: str) -> str:
     """The codec; UTF-8 with or without a byte order mark."""
     codec = codecs.lookup(encoding).name
@@ -259,12 +258,11 @@ def _codec(encoding: str) -> str:
 def refuse_other_kinds(file: CsvFile) -> None:
     """Refuses a file that is empty, or known to be no CSV by its first bytes."""
     with file.open() as stream:
-        first = stream.read(4)
+        first = stream.read(BEGINNING)
     if not first:
         raise DataError(f"{file.name}: the file is empty; expected a header and rows.", code="F102")
-    for magic, kind in MAGIC.items():
-        if first.startswith(magic) and not file.encoding.startswith("utf-16"):
-            raise DataError(f"{file.name}: this is {kind}.", code="F103")
+    if kind := no_csv(first, encoding=file.encoding):
+        raise DataError(f"{file.name}: this is {kind}.", code="F103")
 
 
 def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFile:
@@ -279,6 +277,11 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     if fault := undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
     names = names_of[mark]
+    is_known = {*wanted} <= {*names}
+    if not is_known and any("\n" in cell or "\r" in cell for cell in header):
+        has_quotes(file)  # refuses one that is opened there and never closed
+    if fault := no_header(header, mark, is_known=is_known):
+        raise DataError(f"{file.name}: line {line}: {fault}.", code="F103")
     column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(
@@ -290,7 +293,7 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
 
 def _names(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns: without blanks around them, unless the config asks for one with its blanks."""
-    return tuple(cell if cell in wanted else cell.strip() for cell in header)
+    return tuple(cell if cell in wanted else cell.strip().strip("\ufeff").strip() for cell in header)
 
 
 def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
@@ -316,7 +319,7 @@ def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
     return ","
 
 
-def _has_quotes(file: CsvFile) -> bool:
+def has_quotes(file: CsvFile) -> bool:
     """Whether any cell may be quoted.
 
     Raises:
@@ -344,10 +347,10 @@ def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     for line, cells in islice(file.records(), 1, None):
         if fault := wrong_width(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F106")
-        if fault := _wrong_number(file, cells, places):
-            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
         if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
+        if fault := _wrong_number(file, cells, places):
+            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
 
 
 def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
@@ -356,7 +359,7 @@ def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
         return None
     return (
         f"{len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
-        "correct the line, or set data.format.separator and data.format.decimal"
+        "correct or remove the line, or set data.format.separator and data.format.decimal"
     )
 
 
@@ -364,10 +367,8 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
     marks = number_marks(file.decimal, file.thousands)
     for place, column in numbers:
         if not looks_like_number(cells[place], decimal=file.decimal, thousands=file.thousands):
-            return (
-                f"column {column!r}: {cells[place]!r} is not a number with {marks}; "
-                "correct the cell, or set data.format.decimal or data.format.thousands"
-            )
+            advice = advice_on_number(cells[place], decimal=file.decimal, thousands=file.thousands)
+            return f"column {column!r}: {clipped(cells[place])} is not a number with {marks}; {advice}"
     return None
 
 
@@ -376,7 +377,23 @@ def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (
-                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text; "
+                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text "
+                f"(the first such byte is at offset {_first_undecoded(file)}); "
                 "set data.format.encoding, e.g. cp1252 or latin-1"
             )
     return None
+
+
+def _first_undecoded(file: CsvFile) -> int:
+    """Offset in the file of the first byte that is no text."""
+    decoder = codecs.getincrementaldecoder(file.encoding)()
+    done = 0
+    with file.opener() as stream:
+        while chunk := stream.read(CHUNK):
+            kept = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                return done - kept + error.start
+            done += len(chunk)
+    return done - len(decoder.getstate()[0])  # the last letter is cut off

@@ -44,6 +44,7 @@ __all__ = [
     "STDIN",
     "Source",
     "Values",
+    "from_frame",
     "listed",
     "long_table",
     "name_of",
@@ -159,7 +160,7 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
 def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
     """A source with the columns the config names, not yet converted."""
     if isinstance(source, pd.DataFrame):
-        return _from_frame(source, columns_of(data))
+        return from_frame(source, columns_of(data))
     path, columns = str(source), columns_of(data)
     try:
         parts = read_parts(path, data)
@@ -192,7 +193,12 @@ def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
         ) from error
 
 
-def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+def from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+    """A frame with the columns the config names, or with ``unique_id``, ``ds`` and ``y``, not yet converted.
+
+    Raises:
+        DataError: a column is absent or of mixed types, or there is no row.
+    """
     name = "DataFrame"
     long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
     if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):

@@ -34,6 +34,7 @@ from tsforecast.series.timeaxis import INTEGER
 __all__ = [
     "File",
     "Part",
+    "csv_files",
     "is_read",
     "joined_tables",
     "local_files",
@@ -175,7 +176,7 @@ def opener_of(path: str) -> Opener:
             codec = CODECS.get(Path(path).suffix.lower())
             return _bounded(lambda: pa.input_stream(path, compression=None), codec, name, status.st_size)
     except OSError as error:
-        target = f", which leads to {str(Path(path).readlink())!r}" if Path(path).is_symlink() else ""
+        target = f", which leads to {str(Path(path).readlink())!r}" if os.path.islink(path) else ""  # noqa: PTH114
         raise DataError(
             f"{name}: {_reason(error)}{target}; check the path and the rights to read it.", code="F101"
         ) from error
@@ -219,7 +220,7 @@ def local_files(path: str) -> list[File]:
 def _paths(path: str) -> list[str]:
     """Hidden files and what is no data are passed over, unless the pattern spells out the ending."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         found, any_ending = list(place.iterdir()), False
     elif WILDCARDS & {*path} and not os.path.lexists(path):
         found, any_ending = _matching(place), bool(place.suffix) and not WILDCARDS & {*place.suffix}
@@ -381,13 +382,7 @@ def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
 
 def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
     columns = columns_of(data)
-    opened = [open_file(file, data) for file in files]
-    refuse_absent(opened[0].name, opened[0].columns, columns)
-    for other in opened[1:]:
-        _refuse_other_layout(opened[0], other)
-    # Only some of the files may hold a number with a decimal mark.
-    decimal = "," if any(csv.decimal == "," for csv in opened) else "."
-    opened = [replace(csv, decimal=decimal) for csv in opened]
+    opened = csv_files(files, data)
     is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
     moments = columns.time[0] if is_date and len(columns.time) == 1 else None
     parts = _csv_parts(opened, columns, moments=moments)
@@ -405,6 +400,21 @@ def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | Non
         room.n_before += table.num_rows
         parts.append(Part(csv.name, table, csv))
     return parts
+
+
+def csv_files(files: Sequence[File], data: DataConfig) -> list[CsvFile]:
+    """CSV files with one layout for all.
+
+    Raises:
+        DataError: one cannot be opened, a column is absent, or they are laid out otherwise.
+    """
+    opened = [open_file(file, data) for file in files]
+    refuse_absent(opened[0].name, opened[0].columns, columns_of(data))
+    for other in opened[1:]:
+        _refuse_other_layout(opened[0], other)
+    # Only some of the files may hold a number with a decimal mark.
+    decimal = "," if any(csv.decimal == "," for csv in opened) else "."
+    return [replace(csv, decimal=decimal) for csv in opened]
 
 
 def _refuse_other_layout(first: CsvFile, other: CsvFile) -> None:
