@@ -798,10 +798,6 @@ def short_series() -> Iterator[Case]:
             {},
             {"horizon": n},
         )
-    seasons = {"horizon": 2, "season_length": 7}
-    yield Case(
-        "14 rows, 2 seasons of 7", csv("ds,y", D[:14], V[:14]), "no series is long enough", {}, seasons
-    )
     yield Case("one row of each", long(["a", "b"], n=1), "horizon|long enough", ID | {"freq": "D"})
     yield Case("lookback of a billion", PLAIN, "lookback|long enough", {}, {"lookback": 10**9}, code=2)
 

@@ -381,24 +381,12 @@ def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
 
 
 def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
-    columns = columns_of(data)
-    opened = csv_files(files, data)
+    columns, opened = columns_of(data), csv_files(files, data)
     is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
     moments = columns.time[0] if is_date and len(columns.time) == 1 else None
     parts = _csv_parts(opened, columns, moments=moments)
     if moments and len({part.table.schema.field(moments).type for part in parts}) > 1:
         parts = _csv_parts(opened, columns, moments=None)
-    return parts
-
-
-def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | None) -> list[Part]:
-    parts = []
-    room = Room(len(columns.numbers))
-    for csv in files:
-        kinds = {"text": columns.text, "numbers": columns.numbers}
-        table = read_columns(csv, **kinds, room=room, moments=moments)
-        room.n_before += table.num_rows
-        parts.append(Part(csv.name, table, csv))
     return parts
 
 
@@ -415,6 +403,17 @@ def csv_files(files: Sequence[File], data: DataConfig) -> list[CsvFile]:
     # Only some of the files may hold a number with a decimal mark.
     decimal = "," if any(csv.decimal == "," for csv in opened) else "."
     return [replace(csv, decimal=decimal) for csv in opened]
+
+
+def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | None) -> list[Part]:
+    parts = []
+    room = Room(len(columns.numbers))
+    for csv in files:
+        kinds = {"text": columns.text, "numbers": columns.numbers}
+        table = read_columns(csv, **kinds, room=room, moments=moments)
+        room.n_before += table.num_rows
+        parts.append(Part(csv.name, table, csv))
+    return parts
 
 
 def _refuse_other_layout(first: CsvFile, other: CsvFile) -> None:
