@@ -32,7 +32,7 @@ from tsforecast.training.fit import Watcher
 from tsforecast.workflows import judgement
 from tsforecast.workflows.backtest import Backtest, Rolling, backtest, backtest_run, parse_rivals
 from tsforecast.workflows.predict import load_run, predict
-from tsforecast.workflows.train import read_panel, train
+from tsforecast.workflows.train import read_data, train
 
 FRAME = seasonal_frame(n_series=3, length=96)
 HORIZON = 6
@@ -332,7 +332,7 @@ def test_a_refitted_run_takes_its_settings_and_resolves_anew(run_folder: Path, t
 
 def test_what_was_auto_can_be_auto_again() -> None:
     asked = config(lookback=20)
-    panel, _ = read_panel(asked, FRAME)
+    panel = read_data(asked, FRAME).panel
     resolved = resolve(asked, panel)
     keys = auto_keys(asked, resolved)
     assert "season_length" in keys

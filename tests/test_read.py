@@ -312,7 +312,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_utf_8_are_refused_with_their_line(tmp_path: Path) -> None:
     content = "ds,y,id\n2024-01-01,1,a\n2024-01-02,1,é\n".encode("latin-1")
-    with pytest.raises(DataError, match=r"line 3: byte 0xe9 is not utf-8 text; set data.format.encoding"):
+    with pytest.raises(
+        DataError, match=r"line 3: byte 0xe9 is not utf-8 text \(.*offset 36\); set data.format.encoding"
+    ):
         read(tmp_path, content, id="id")
 
 

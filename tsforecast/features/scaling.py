@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsforecast.series.magnitude import binary_unit
+from tsforecast.series.magnitude import SMALLEST, binary_unit
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 
 __all__ = ["SCALINGS", "Scales", "fit_scales", "lost_in_float32", "window_scale"]
@@ -87,13 +87,14 @@ def fit_scales(panel: Panel, *, season_length: int, scaling: str) -> Scales:
     center, *spreads = SCALINGS[scaling].fit(values)
     for spread in reversed(spreads):
         scale = np.where(spread > NOISE * largest, spread, scale)
+    scale = np.where(scale * unit > SMALLEST, scale * unit, 1.0)
     past_center, past_scale = _standard(panel.past, panel.past_names, panel.categories)
     known = panel.future[panel.future_rows] if panel.future_names else panel.future
     future_center, future_scale = _standard(known, panel.future_names, panel.categories)
     static_center, static_scale = _standard(panel.static, panel.static_names, panel.categories)
     return Scales(
         center=center * unit,
-        scale=scale * unit,
+        scale=scale,
         past_center=past_center,
         past_scale=past_scale,
         future_center=future_center,

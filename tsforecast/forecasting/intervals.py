@@ -169,7 +169,9 @@ def _rising(widths: FloatArray) -> FloatArray:
     Where a sample says otherwise, the lead times in question share their mean (isotonic regression: Barlow, Brunk
     1972). Raising the later ones to the highest so far would make all of them too wide.
     """
-    blocks: list[tuple[FloatArray, int]] = []  # mean width and number of lead times, for all coverages at once
+    blocks: list[
+        tuple[FloatArray, int]
+    ] = []  # mean width and number of lead times, for all coverages at once
     for row in widths:
         blocks.append((row, 1))
         while len(blocks) > 1 and (blocks[-2][0] > blocks[-1][0]).any():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsforecast.config.schema import DataConfig
-from tsforecast.config.words import nearest_word
+from tsforecast.config.words import nearest_word, shown
 from tsforecast.errors import DataError
 
 __all__ = ["Columns", "columns_of", "listed", "refuse_absent"]
@@ -84,12 +84,12 @@ def refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
 
 def listed(columns: Sequence[str]) -> str:
     """Names of columns for a message, cut where there are many."""
-    shown = ", ".join(map(repr, columns[:MAX_COLUMNS_SHOWN]))
+    names = ", ".join(map(shown, columns[:MAX_COLUMNS_SHOWN]))
     hidden = len(columns) - MAX_COLUMNS_SHOWN
-    return f"{shown} and {hidden} more" if hidden > 0 else shown
+    return f"{names} and {hidden} more" if hidden > 0 else names
 
 
 def _nearest(column: str, found: Sequence[str]) -> str:
     by_lower = {name.strip().lower(): name for name in found}
     nearest = nearest_word(column.strip(), list(by_lower))
-    return f" Did you mean {by_lower[nearest]!r}?" if nearest else ""
+    return f" Did you mean {shown(by_lower[nearest])}?" if nearest else ""

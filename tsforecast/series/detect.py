@@ -6,6 +6,7 @@ says how sure it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -16,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from tsforecast.config.schema import ASK, DataConfig, FormatConfig, RepairConfig
+from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
-from tsforecast.series.cells import MISSING, looks_like_number
+from tsforecast.series.cells import EXCEL_DAY, MISSING, looks_like_number
 from tsforecast.series.csvfile import CsvFile, open_csv, read_columns, refuse_other_kinds, undecoded
 from tsforecast.series.dateparts import other_parts, reading_of_parts
 from tsforecast.series.dates import (
@@ -31,6 +33,7 @@ from tsforecast.series.dates import (
     name_rank,
     reading_of,
 )
+from tsforecast.series.foreign import no_header
 from tsforecast.series.layout import (
     Marks,
     encoding_of,
@@ -66,6 +69,7 @@ HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
 LONGEST_HORIZON = 96
 LEAST_HORIZONS_IN_SERIES = 5
 SHORT_SERIES = 0.1  # share of the rows that may be in series too short for the horizon
+MOST_GAPS = 50  # steps without a row for each row
 FEW_HOLES = 0.1  # share of steps that may be filled without a doubt about the frequency
 
 # The policy that is written where a file needs one, and what it does.
@@ -138,6 +142,8 @@ def detect(path: Path) -> Detected:
     )
     panel, counts, data = _panel(data, reading)
     open_dates = bool(reading.choices) and reading.unit is None
+    if not open_dates:
+        _refuse_far_dates(file, panel, counts.get("gaps", 0))
     repair, repair_notes = _repair(counts, open_dates=open_dates)
     usual = season_lengths_of(panel)
     seasons, season_note = _seasons(panel, usual)
@@ -231,15 +237,19 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
     if len(parts) > 1:
         return f"the date stands in several columns ({listed(parts)}), and none of them is the year; add it"
     for column, cells in sample.items():
-        if name_rank(column, TIME_NAMES) is not None and are_integers(cells):
+        if name_rank(column, TIME_NAMES) is None:
+            continue
+        if are_integers(cells) or all(re.fullmatch(EXCEL_DAY, cell.strip()) for cell in cells):
             return (
-                f"column {column!r} holds integers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
+                f"column {column!r} holds numbers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
                 "format them as dates there, or name the column t where they count steps"
             )
     if len(sample) == 1:
+        if fault := no_header(file.header, file.separator, is_known=False):
+            return fault
         return (
-            f"there is one column only, {file.columns[0]!r}, and no time; add a column of dates, or one that counts "
-            "the rows, named t"
+            f"there is one column only, {shown(file.columns[0])}, and no time; add a column of dates, or one that "
+            "counts the rows, named t"
         )
     if "" in sample and is_row_number(sample[""]):
         return "no column holds timestamps, and the one that counts the rows has no name; name it t"
@@ -248,7 +258,12 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
         and sum(_is_numeric(cells, Marks()) for cells in sample.values()) >= len(sample) - 2
     ):
         return f"no column holds timestamps; if each row is a series, transpose the file ({columns})"
-    return f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}"
+    column = min(sample, key=lambda column: rank_of(column, TIME_NAMES))
+    found = next((cell for cell in sample[column] if cell.strip()), "")
+    return (
+        f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}, and {column!r} has cells such "
+        f"as {found[:60]!r}: write them so, or write a config that names it as data.time, with data.format.time_format"
+    )
 
 
 def _proven_reading(file: CsvFile, sample: Sample, time: Sequence[str], reading: Reading) -> Reading:
@@ -281,6 +296,18 @@ def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], D
     if refused and not found:
         raise refused
     return min(found, key=lambda each: each[1].get("gaps", 0))
+
+
+def _refuse_far_dates(file: CsvFile, panel: Panel, gaps: int) -> None:
+    """Refuses to fill far more steps than there are rows: a date far from the others is a slip and no gap."""
+    n_rows = len(panel.y) - gaps
+    if gaps <= MOST_GAPS * n_rows:
+        return
+    ends = panel.axis.timestamps(np.array([panel.starts.min(), panel.positions(panel.last_cutoffs).max()]))
+    raise DataError(
+        f"{file.name}: the gaps between {n_rows} rows come to {gaps} steps of frequency {panel.axis.freq!r}, from "
+        f"{ends[0]} to {ends[1]}; expected few: correct the dates that are far from the others."
+    )
 
 
 def _repair(counts: Mapping[str, int], *, open_dates: bool) -> tuple[RepairConfig, Notes]:
@@ -373,8 +400,7 @@ def _blanks(file: CsvFile, sample: Sample, time: Sequence[str], numeric: Sequenc
         column for column in (*time, *numeric) if any(cell != cell.strip() for cell in sample[column])
     ]
     warnings: Notes = {}
-    if file.header != file.columns:
-        names = [name for name in file.header if name != name.strip()]
+    if names := [name for name in file.header if name != name.strip()]:
         warnings["header"] = f"blanks around {listed(names)} are stripped"
     if with_blanks:
         warnings["blanks"] = f"blanks around the values of {listed(with_blanks)} are stripped"

@@ -27,6 +27,7 @@ from tsforecast.series.cells import (
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.joined import joined_ids, joined_times, quoted
 from tsforecast.series.localtime import LocalClock
+from tsforecast.series.memory import memory_errors
 from tsforecast.series.sources import (
     Part,
     joined_tables,
@@ -43,6 +44,7 @@ __all__ = [
     "STDIN",
     "Source",
     "Values",
+    "from_frame",
     "listed",
     "long_table",
     "name_of",
@@ -126,8 +128,11 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
     Raises:
         DataError: there is nothing to read, a column is absent, or a cell cannot be read.
         ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
+        ResourceError: the rows do not fit in memory; a file is read block by block and need not.
     """
-    table = long_table(_opened(data, data.path if source is None else source), data)
+    source = data.path if source is None else source
+    with memory_errors("DataFrame" if isinstance(source, pd.DataFrame) else name_of(str(source))):
+        table = long_table(_opened(data, source), data)
     pa.default_memory_pool().release_unused()  # what was read is as large as what it became
     return table
 
@@ -155,7 +160,7 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
 def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
     """A source with the columns the config names, not yet converted."""
     if isinstance(source, pd.DataFrame):
-        return _from_frame(source, columns_of(data))
+        return from_frame(source, columns_of(data))
     path, columns = str(source), columns_of(data)
     try:
         parts = read_parts(path, data)
@@ -188,7 +193,12 @@ def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
         ) from error
 
 
-def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+def from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+    """A frame with the columns the config names, or with ``unique_id``, ``ds`` and ``y``, not yet converted.
+
+    Raises:
+        DataError: a column is absent or of mixed types, or there is no row.
+    """
     name = "DataFrame"
     long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
     if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsforecast.errors import DataError
+from tsforecast.series.advice import advice_on_number
 from tsforecast.series.cells import MISSING, CellError, to_integers
 from tsforecast.series.csvfile import CsvFile, line_of, read_columns
 from tsforecast.series.dates import GUESS, LIKELY, SURE, name_rank
@@ -233,8 +234,18 @@ def _refuse_no_target(file: CsvFile, others: Sample) -> None:
                 f"{filled[0][:60]!r}; expected numbers alone: remove the sign or the unit."
             )
     refuse_misfit(file, others, number_cells, "a number")
+    examples = {
+        column: next((cell for cell in cells if cell.strip()), "") for column, cells in others.items()
+    }
+    column = min(
+        examples, key=lambda column: (not examples[column], rank_of(column, TARGET_NAMES)), default=""
+    )
+    advice = ""
+    if found := examples.get(column, ""):
+        what = advice_on_number(found[:60], decimal=".", thousands=None)
+        advice = f", and {column!r} has cells such as {found[:60]!r}: {what}"
     raise DataError(
-        f"{file.name}: no column holds numbers to forecast; the columns are {listed(file.columns)}."
+        f"{file.name}: no column holds numbers to forecast; the columns are {listed(file.columns)}{advice}."
     )
 
 

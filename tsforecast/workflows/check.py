@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,7 @@ from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.faults import IN_A_CELL, readable_part
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import STDIN, name_of, place_of, read_table
-from tsforecast.training.learn import check_lengths
-from tsforecast.workflows.lengths import short_series
+from tsforecast.workflows.lengths import refuse_lengths, short_series
 from tsforecast.workflows.train import refuse_long_horizon
 
 __all__ = ["Entry", "Report", "check", "report_json", "report_text"]
@@ -36,7 +35,7 @@ LONGEST = 24  # characters of a name in the table
 LINE = re.compile(r"line (\d+)\b")
 PLACE = re.compile(r"^line \d+(?:: |, )")
 PLACE_OF_ROW = re.compile(r"(?:^|, )line (\d+)$")
-SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|[\w-]+)")
+SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|\"[^\"]+\"|[\w-]+)")
 COUNT = re.compile(r"\((\d+) such \w+\)")
 
 
@@ -185,7 +184,11 @@ def _table(
         if source is not None or error.code not in IN_A_CELL or not _is_csv(path):
             entries += [_told(part, where) for part in error.parts]
             return None, True, nothing
-        part = readable_part(path, config.data)
+        try:
+            part = readable_part(path, config.data)
+        except DataError as hopeless:  # a byte of the header that is no text, for one
+            entries += [_told(fault, where) for fault in hopeless.parts]
+            return None, True, nothing
         entries += [_told(fault, where) for fault in part.faults or [error]]
     if part.lost and part.table is not None:
         notes.append("rows that cannot be read are left out of the other checks, and gaps are not looked for")
@@ -302,8 +305,7 @@ def _of_lengths(panel: Panel, config: Config, where: str) -> Iterator[Entry]:
     """What ``train`` refuses or warns of between the panel and the first step of training."""
     refuse_long_horizon(config, panel, where)
     resolved = resolve(config, panel)
-    check_lengths(panel.drop_last(cast(int, resolved.split.test)), resolved)
-    panel.axis.timestamps(panel.positions(panel.last_cutoffs) + resolved.horizon)
+    refuse_lengths(panel, resolved, where)
     for short in short_series(panel, resolved):
         for alone in short.each(MOST_SERIES):
             yield Entry(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +44,7 @@ OURS = (
     "scores.csv",
     "by_lead_time.csv",
     "by_cutoff.csv",
+    "errors.csv",
     "error_by_lead_time.png",
     "coverage_by_lead_time.png",
     "errors.png",
@@ -157,12 +158,14 @@ def write(path: Path, found: Backtest, *, overwrite: bool) -> None:
         write_text(folder / "scores.csv", _csv(found.scores.by_series))
         write_text(folder / "by_lead_time.csv", _csv(found.scores.by_lead_time))
         write_text(folder / "by_cutoff.csv", _csv(_by_cutoff(found)))
+        groups = _error_groups(found)
+        write_text(folder / "errors.csv", _csv(_error_table(groups)))
         if found.failures:
             write_text(folder / "failures.csv", failures_csv(found.failures))
-        _draw(folder, found)
+        _draw(folder, found, groups)
 
 
-def _draw(folder: Path, found: Backtest) -> None:
+def _draw(folder: Path, found: Backtest, groups: Sequence[ErrorGroups]) -> None:
     by_lead_time = found.scores.by_lead_time
     shown = "mase" if by_lead_time["mase"].notna().any() else "mae"
     plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=by_lead_time, metric=shown)
@@ -175,7 +178,7 @@ def _draw(folder: Path, found: Backtest) -> None:
             coverage=own["coverage"].to_numpy(),
             nominal=nominal,
         )
-    plot_error_groups(folder / "errors.png", _error_groups(found))
+    plot_error_groups(folder / "errors.png", groups)
     target = found.config.data.target
     y_label = target if isinstance(target, str) else ""
     plot_windows(folder / "series.png", _worst_and_best(found), y_label=y_label)
@@ -291,6 +294,17 @@ def _error_groups(found: Backtest) -> list[ErrorGroups]:
         ErrorGroups(title, labels, _quartiles(errors[known], place[known], len(labels)))
         for title, labels, place in cycles
     ]
+
+
+def _error_table(groups: Sequence[ErrorGroups]) -> pd.DataFrame:
+    """Quartiles of the errors, a row for each group of each cycle."""
+    tables = [
+        pd.DataFrame({"cycle": group.title, "label": group.labels}).join(
+            pd.DataFrame(group.quartiles, columns=["q0.25", "q0.5", "q0.75"])
+        )
+        for group in groups
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _quartiles(errors: FloatArray, place: IntArray, n_groups: int) -> FloatArray:

@@ -15,7 +15,6 @@ from tsforecast.config.schema import Config, DataConfig
 from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.features.auto import least_history
-from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import (
     FittedModel,
     forecast_frame,
@@ -28,14 +27,20 @@ from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
 from tsforecast.series.cut import NO_CUT, Cut, cut_table, emptied_reason, emptied_series, moment_of
+from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.joined import parts_of_id, quoted
 from tsforecast.series.panel import Panel
-from tsforecast.series.read import name_of, read_future, read_table
+from tsforecast.series.read import name_of, read_future
 from tsforecast.series.sources import is_read
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
-from tsforecast.workflows.fallback import failures_csv, tell_failures, with_fallbacks
+from tsforecast.workflows.fallback import (
+    failures_csv,
+    tell_failures,
+    with_fallbacks,
+    without_wrong_values,
+)
 
 __all__ = [
     "LoadedRun",
@@ -405,14 +410,15 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_C
     """
     where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
     freq = run.tail.axis.freq
-    left = cut_table(read_table(run.config.data, source=source), run.config.data, cut, freq=freq, where=where)
+    table, apart = read_apart(run.config.data, source)
+    left = cut_table(table, run.config.data, cut, freq=freq, where=where)
     table = left.table
     try:
-        read = isolated_panel(table, run.config.data, freq=freq, where=where)
+        read = isolated_panel(table, run.config.data, freq=freq, where=where, apart=apart)
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
-    check_values(read.panel, table, run.config, where=where)
+    read = without_wrong_values(read, table, run.config, where=where)
     panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
     fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
     for name, count in read.repairs.items():

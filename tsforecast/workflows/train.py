@@ -21,7 +21,6 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import auto_keys, resolve
-from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import (
     FittedModel,
     forecast_frame,
@@ -35,26 +34,33 @@ from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_cur
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.cut import NO_CUT, Cut, cut_table
+from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel, data_hash
-from tsforecast.series.read import name_of, read_table
+from tsforecast.series.read import name_of
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import learn, learn_all
 from tsforecast.training.state import Fit
-from tsforecast.workflows.fallback import failures_csv, newest_rows, tell_failures, with_fallbacks
-from tsforecast.workflows.lengths import UNTRAINED, short_series
+from tsforecast.workflows.fallback import (
+    failures_csv,
+    newest_rows,
+    tell_failures,
+    with_fallbacks,
+    without_wrong_values,
+)
+from tsforecast.workflows.lengths import UNTRAINED, refuse_lengths, short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
 __all__ = [
+    "FAILURES",
     "Test",
     "Trained",
     "check_skill",
     "model_name",
     "read_data",
-    "read_panel",
     "refuse_long_horizon",
     "report",
     "resolve_and_part",
@@ -154,8 +160,10 @@ def train(
     asked = config
     config, read = resolve_and_part(config, read_data(config, source, cut))
     panel = read.panel
+    where = name_of(config.data.path) if source is None else "data frame"
+    refuse_lengths(panel, config, where)
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
-    _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
+    _tell_data(config, read, where=where)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -208,16 +216,6 @@ def train(
     return trained
 
 
-def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Panel, dict[str, int]]:
-    """The good series of the data a config names, and how many rows were repaired, by policy.
-
-    Raises:
-        DataError: the data cannot be used as it is, or is shorter than the horizon.
-    """
-    read = read_data(config, source)
-    return read.panel, read.repairs
-
-
 def read_data(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Isolated:
     """The data a config names, bad series set apart as its ``data.on_bad_series`` says.
 
@@ -226,9 +224,10 @@ def read_data(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
     where = name_of(config.data.path) if source is None else "data frame"
-    left = cut_table(read_table(config.data, source=source), config.data, cut, where=where)
-    read = isolated_panel(left.table, config.data, where=where)
-    check_values(read.panel, left.table, config, where=where)
+    table, apart = read_apart(config.data, source)
+    left = cut_table(table, config.data, cut, where=where)
+    read = isolated_panel(left.table, config.data, where=where, apart=apart)
+    read = without_wrong_values(read, left.table, config, where=where)
     refuse_long_horizon(config, read.panel, where)
     return replace(read, failures=(*read.failures, *left.failures), left_out=left.n_rows)
 
@@ -446,7 +445,7 @@ def score_with_baselines(
     *,
     quantiles: Mapping[str, FloatArray] | None = None,
 ) -> Scores:
-    """Scores of forecasts, of their quantiles at the config's levels, and of all baselines, from the same cutoffs."""
+    """Scores of forecasts, with their quantiles, and of every baseline, all from the same cutoffs."""
     horizon, season = _scored_steps(config), cast(list[int], config.season_length)[0]
     beside = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
     return score(
@@ -489,6 +488,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         write_text(folder / FAILURES, failures_csv(trained.failures))
     if scores:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
+        write_text(folder / "by_lead_time.csv", scores.by_lead_time.to_csv(index=False))
 
 
 def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
