@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.isotonic import isotonic_regression
 
 from tsforecast.forecasting.intervals import fit_spread
 
@@ -87,3 +88,19 @@ def test_intervals_on_too_little_are_said_to_be_doubtful() -> None:
     assert fit_spread(np.ones((20, 2))).doubt == ""
     assert "rest on 19 windows, too few" in fit_spread(np.ones((19, 2))).doubt
     assert "also stopped the training" in fit_spread(np.ones((500, 2)), source="validation").doubt
+
+
+def test_widths_of_lead_times_that_fall_by_chance_share_their_mean() -> None:
+    # 99 errors of each lead time, all of one size: 1, 3, 2, 4
+    errors = np.tile([1.0, 3.0, 2.0, 4.0], (99, 1))
+    widths = fit_spread(errors).offsets(4, [0.9])[:, 0]
+    assert widths.tolist() == [1.0, 2.5, 2.5, 4.0]
+
+
+def test_widths_rise_as_scikit_learn_has_it() -> None:
+    errors = np.random.default_rng(0).normal(size=(60, 24)) * np.random.default_rng(1).uniform(1, 3, 24)
+    spread = fit_spread(errors)
+    for coverage in (0.5, 0.8, 0.95):
+        ranked = np.sort(np.abs(errors), axis=0)[int(np.ceil(61 * coverage - 1e-9)) - 1]
+        widths = spread.offsets(24, [0.5 + coverage / 2])[:, 0]
+        np.testing.assert_allclose(widths, isotonic_regression(ranked))

@@ -167,17 +167,21 @@ def _rising(widths: FloatArray) -> FloatArray:
     """Widths that never fall with the lead time: a forecast further ahead knows less, ``(horizon, coverages)``.
 
     Where a sample says otherwise, the lead times in question share their mean (isotonic regression: Barlow, Brunk
-    1972). Raising the later ones to the highest so far would make all of them too wide.
+    1972), which keeps wider coverages wider. To raise the later ones to the highest so far would make all too wide.
     """
-    blocks: list[
-        tuple[FloatArray, int]
-    ] = []  # mean width and number of lead times, for all coverages at once
-    for row in widths:
-        blocks.append((row, 1))
-        while len(blocks) > 1 and (blocks[-2][0] > blocks[-1][0]).any():
-            (first, n), (second, m) = blocks[-2:]
-            blocks[-2:] = [((n * first + m * second) / (n + m), n + m)]
-    return np.concatenate([np.repeat(mean[None], n, axis=0) for mean, n in blocks])
+    return np.stack([_isotonic(column) for column in widths.T], axis=1)
+
+
+def _isotonic(values: FloatArray) -> FloatArray:
+    """The rising sequence with the least squared distance, by pooling neighbours that fall."""
+    blocks: list[tuple[float, int]] = []  # mean and number of values
+    for value in values.tolist():
+        mean, n = value, 1
+        while blocks and blocks[-1][0] > mean:
+            before, m = blocks.pop()
+            mean, n = (m * before + n * mean) / (m + n), m + n
+        blocks.append((mean, n))
+    return np.repeat([mean for mean, _ in blocks], [n for _, n in blocks])
 
 
 def _pooled(errors: FloatArray, lead: int) -> FloatArray:
