@@ -161,7 +161,10 @@ def with_cell(config: Config, name: str) -> Config:
     if cell == "esn":
         kept |= {"dropout": 0.0, "head": "auto"}
     written = {**kept, "cell": cell, "bidirectional": cell != name}
-    return config.model_copy(update={"model": ModelConfig.model_validate(written)})
+    forecast = config.forecast
+    if cell == "esn":
+        forecast = forecast.model_copy(update={"strategy": "recursive"})
+    return config.model_copy(update={"model": ModelConfig.model_validate(written), "forecast": forecast})
 
 
 def compare(
