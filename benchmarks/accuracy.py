@@ -93,7 +93,9 @@ def main() -> None:
         raise SystemExit(f"{options.data}: there is no such folder of data sets; nothing was measured")
     names = [name for name in options.sets.split(",") if name] or sets_in(options.data)
     if not names:
-        raise SystemExit(f"{options.data}: no set is in this folder (a folder with meta.json); nothing was measured")
+        raise SystemExit(
+            f"{options.data}: no set is in this folder (a folder with meta.json); nothing was measured"
+        )
     logging.basicConfig(level=logging.ERROR)
     keep_freed_memory()
     settings = list(options.settings)

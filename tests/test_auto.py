@@ -60,8 +60,9 @@ def test_given_settings_of_a_reservoir_stay() -> None:
     assert {name: getattr(model, name) for name in given} == given
 
 
-def test_the_seasons_become_lags() -> None:
-    assert resolve_lags([24, 168]) == [24, 168]
+def test_the_seasons_and_what_came_before_them_become_lags() -> None:
+    assert resolve_lags([24, 168]) == [24, 25, 168, 169]
+    assert resolve_lags([12]) == [12, 13, 24]
     assert resolve_lags([1]) == []
 
 
@@ -78,9 +79,15 @@ def test_the_split_leaves_more_than_it_takes(length: int, n_series: int, horizon
         assert length - validation - test >= max(horizon, 2 * season)
 
 
-def test_one_long_series_holds_back_several_windows_and_a_panel_one() -> None:
+def test_one_long_series_is_tested_on_several_windows_and_a_panel_on_one() -> None:
     assert resolve_split(24, [24], np.array([5000])) == (384, 192)
-    assert resolve_split(48, [24], np.full(414, 960)) == (48, 48)
+    assert resolve_split(48, [24], np.full(414, 960))[1] == 48
+
+
+def test_a_panel_is_validated_at_several_moments_within_a_share_of_its_series() -> None:
+    assert resolve_split(48, [24], np.full(414, 960)) == (4 * 48, 48)
+    assert resolve_split(8, [4], np.full(427, 102)) == (3 * 8, 8)
+    assert resolve_split(18, [12], np.full(1000, 100)) == (18, 18)
 
 
 def test_short_series_give_up_the_test_part_first() -> None:

@@ -25,8 +25,11 @@ __all__ = [
     "with_auto",
 ]
 
-# One long series gives several held-back windows; a panel of many series has enough with one each.
+# One long series gives several held-back windows to score; a panel of many series has enough with one each.
 MAX_SPLIT_WINDOWS = 8
+# Windows of one moment share its luck, however many series they are of, so a panel is validated at several moments.
+VALIDATION_WINDOWS = 4
+VALIDATION_SHARE = 0.3  # of the median series, at most
 # A season of more steps than this is left to the lags: reading it step by step costs more than it tells.
 MAX_LOOKBACK = 256
 ENOUGH_WINDOWS = 30
@@ -35,7 +38,8 @@ ENOUGH_WINDOWS = 30
 VISITS = 300
 MIN_STEPS, MAX_STEPS = 300, 1500
 LEARNING_RATE = 3e-3
-PATIENCE = 8
+# The weights get good when the learning rate falls, at the end of the schedule: stopping early would stop before that.
+PATIENCE = 25
 
 HIDDEN_SIZE = 64
 # A reservoir is not trained to use its units well, so it needs more of them; they cost one small matrix each step.
@@ -166,11 +170,15 @@ def _given(season_length: str | int | list[int]) -> list[int] | None:
 
 
 def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
-    """Past values beside the newest that the network sees at each step: one season before the step to forecast.
+    """Past values beside the newest that the network sees at each step.
 
-    A lag counts from the step to forecast; lag 1 is the newest value and always there.
+    Of each season the value one season before the step to forecast, and the value before that one, which tells with
+    the newest how far this season is from the last one; of a single season the value two seasons before as well. A
+    lag counts from the step to forecast; lag 1 is the newest value and always there.
     """
-    return sorted({m for m in season_lengths if m > 1})
+    seasons = [m for m in season_lengths if m > 1]
+    lags = {lag for m in seasons for lag in (m, m + 1)}
+    return sorted(lags | ({2 * seasons[0]} if len(seasons) == 1 else set()))
 
 
 def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
@@ -185,8 +193,8 @@ def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntAr
 def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> tuple[int, int]:
     """Steps held back for validation and for the test, each a whole number of horizons.
 
-    One horizon each for panels; a few long series get more windows, up to a tenth of the median series for the
-    test and twice that for validation. Where the series are too short to hold back two horizons and still learn
+    Panels are tested on one horizon and validated on up to four, within a share of the median series; a few long
+    series get more windows, up to a tenth of the median series for the test and twice that for validation. Where the series are too short to hold back two horizons and still learn
     from two seasons, the test part goes first, and then the validation part shrinks.
     """
     median = int(np.median(lengths))
@@ -195,8 +203,9 @@ def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray
     room = median - 2 * season_lengths[0] - horizon
     if wanted > 1 and room >= 3 * windows * horizon:
         return 2 * windows * horizon, windows * horizon
+    rolled = min(VALIDATION_WINDOWS, int(VALIDATION_SHARE * median) // horizon, room // horizon - windows)
     if room >= 2 * windows * horizon:
-        return windows * horizon, windows * horizon
+        return max(windows, rolled) * horizon, windows * horizon
     if room >= 2 * horizon:
         return horizon, horizon
     return max(1, min(horizon, room)), 0

@@ -109,6 +109,8 @@ def from_storage(
         for name, array in arrays.items()
         if name.startswith(WEIGHTS)
     }
+    if network.mix is not None:  # a run from before there was one mixes nothing
+        weights.setdefault("mix.weight", torch.zeros_like(network.mix.weight))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
