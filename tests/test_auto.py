@@ -29,17 +29,28 @@ def test_what_the_user_gave_stays() -> None:
     assert resolved.model.lags == [6, 9]
 
 
-def test_nothing_is_left_auto() -> None:
+def test_only_what_the_fit_chooses_is_left_auto() -> None:
     resolved = resolve(config(), panel_of(seasonal_series(144), freq="MS"))
     left = [
-        value
+        name
         for section in (resolved, resolved.data, resolved.split, resolved.model, resolved.training)
         for name, value in section
         if value == "auto"
     ]
-    assert left == []
+    assert left == ["scaling"]
     assert resolved.data.freq == "MS"
     assert resolved.data.calendar == ["month_of_year"]
+
+
+def test_epochs_are_steps_that_see_as_many_windows_as_there_are() -> None:
+    panel = panel_of(seasonal_series(144), freq="MS")
+    steps = [
+        resolve(config(training={"max_epochs": 4, "batch_size": 10, **given}), panel).training.max_steps
+        for given in ({}, {"max_steps": 7})
+    ]
+    held_back = sum(resolve(config(), panel).split.model_dump().values())
+    windows = 144 - held_back - 12 - 24  # the horizon, and two seasons before the first window
+    assert steps == [round(4 * windows / 10), 7]
 
 
 def test_a_cell_keeps_its_own_settings_only() -> None:

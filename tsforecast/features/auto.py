@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, Config, ModelConfig
+from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, Config, ModelConfig, TrainingConfig
 from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
@@ -48,7 +48,9 @@ RESERVOIR_LEAK = 0.3
 
 
 def resolve(config: Config, panel: Panel) -> Config:
-    """The config with every ``auto`` written out; values the user gave stay as they are.
+    """The config with every ``auto`` written out but what the fit itself chooses; what the user gave stays as it is.
+
+    The fit chooses ``scaling``, a reservoir's ``model.ridge``, and the steps of a ``training.budget``.
 
     Args:
         config: as loaded.
@@ -85,14 +87,11 @@ def resolve(config: Config, panel: Panel) -> Config:
     if calendar == "auto":
         calendar = choose_calendar(learned)
     training = config.training
-    steps = training.max_steps
-    if steps == "auto":
-        steps = resolve_steps(config.horizon, lookback, seasons, learned.lengths, training.batch_size)
+    steps = _steps_of(training, config.horizon, lookback, seasons, learned.lengths)
     return config.model_copy(
         update={
             "season_length": seasons,
             "lookback": lookback,
-            "scaling": "seasonal" if config.scaling == "auto" else config.scaling,
             "split": config.split.model_copy(update={"validation": validation, "test": test}),
             "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
             "model": resolve_model(config.model, lags=lags, lookback=lookback),
@@ -194,8 +193,9 @@ def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray
     """Steps held back for validation and for the test, each a whole number of horizons.
 
     Panels are tested on one horizon and validated on up to four, within a share of the median series; a few long
-    series get more windows, up to a tenth of the median series for the test and twice that for validation. Where the series are too short to hold back two horizons and still learn
-    from two seasons, the test part goes first, and then the validation part shrinks.
+    series get more windows, up to a tenth of the median series for the test and twice that for validation. Where the
+    series are too short to hold back two horizons and still learn from two seasons, the test part goes first, and then
+    the validation part shrinks.
     """
     median = int(np.median(lengths))
     wanted = -(-ENOUGH_WINDOWS // max(1, len(lengths)))
@@ -215,8 +215,28 @@ def resolve_steps(
     horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray, batch_size: int
 ) -> int:
     """Most steps of training: fewer where there is less to learn from."""
-    windows = np.maximum(lengths - horizon - least_history(lookback, season_lengths), 1).sum()
+    windows = _n_windows(horizon, lookback, season_lengths, lengths)
     return int(np.clip(VISITS * windows // batch_size, MIN_STEPS, MAX_STEPS))
+
+
+def _steps_of(
+    training: TrainingConfig, horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray
+) -> int:
+    """Most steps of training: the given ones, those of the given epochs, the fewer of both, or what is usual."""
+    given = [training.max_steps] if training.max_steps != "auto" else []
+    if training.max_epochs is not None:
+        epoch = _n_windows(horizon, lookback, season_lengths, lengths) / training.batch_size
+        given.append(max(1, round(training.max_epochs * epoch)))
+    return (
+        min(given)
+        if given
+        else resolve_steps(horizon, lookback, season_lengths, lengths, training.batch_size)
+    )
+
+
+def _n_windows(horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
+    """Training windows of series of these lengths."""
+    return int(np.maximum(lengths - horizon - least_history(lookback, season_lengths), 1).sum())
 
 
 def least_history(lookback: int, season_lengths: Sequence[int]) -> int:

@@ -17,6 +17,7 @@ from tsforecast.forecasting.intervals import Spread
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
+from tsforecast.series.naive import seasonal_naive
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "known_ahead",
     "never_negative",
     "quantile_column",
+    "with_seasonal_naive",
 ]
 
 # Series that an error lists.
@@ -56,6 +58,7 @@ class FittedModel:
         horizon: steps it was trained to roll out.
         non_negative: cut forecasts at 0: always, never, or (None) where the history was never negative.
         precision: of the forward pass.
+        falls_back: which series the seasonal naive forecasts in place of the network; None where it does none.
     """
 
     network: Network
@@ -68,6 +71,7 @@ class FittedModel:
     horizon: int
     non_negative: bool | None
     precision: str
+    falls_back: BoolArray | None = None
 
     @property
     def device(self) -> torch.device:
@@ -80,6 +84,14 @@ class FittedModel:
     def transform_of(self, panel: Panel) -> Transform:
         """The transform of any panel's series."""
         return self.transform.for_panel(panel, self._known)
+
+    def falls_back_on(self, panel: Panel) -> BoolArray:
+        """Which series of any panel fall back, ``(n_series,)``; one the model has not seen does where all do."""
+        if self.falls_back is None:
+            return np.zeros(panel.n_series, dtype=np.bool_)
+        index = np.array([self._known.get(name, -1) for name in panel.unique_ids], dtype=np.int64)
+        found: BoolArray = np.where(index >= 0, self.falls_back[index], self.falls_back.all())
+        return found
 
     def reader(self, panel: Panel, *, horizon: int) -> WindowReader:
         """Transformed windows of any panel; series the model has not seen are scaled by their own rows."""
@@ -137,16 +149,21 @@ def forecast(
             reads the values before it.
     """
     transform = model.transform_of(panel)
+    history = transform.levels(panel)
     levels, scale = forecast_levels(
         model.network,
         model.reader(panel, horizon=horizon),
         cutoffs,
         horizon,
         transform=transform,
-        history=transform.levels(panel),
+        history=history,
         precision=model.precision,
         closed_loop=closed_loop,
     )
+    if closed_loop:
+        levels = with_seasonal_naive(
+            levels, history, cutoffs, model.falls_back_on(panel), model.features.season_length
+        )
     floor = _floor(model, panel, cutoffs)
     lowest = transform.bound(floor, cutoffs.series)
     return Forecasts(
@@ -156,6 +173,25 @@ def forecast(
         series=cutoffs.series,
         transform=transform,
     )
+
+
+def with_seasonal_naive(
+    levels: FloatArray, history: Panel, cutoffs: Cutoffs, falls_back: BoolArray, season_length: int
+) -> FloatArray:
+    """The forecasts, those of the series that fall back replaced by the seasonal naive's, ``(n_cutoffs, horizon)``.
+
+    Args:
+        levels: the network's, as transformed.
+        history: the transformed panel.
+        cutoffs: where the forecasts start.
+        falls_back: which series do, ``(n_series,)``.
+        season_length: steps in the season that is repeated.
+    """
+    chosen = np.flatnonzero(falls_back[cutoffs.series])
+    if len(chosen):
+        levels = levels.copy()
+        levels[chosen] = seasonal_naive(history, cutoffs[chosen], levels.shape[1], season_length)
+    return levels
 
 
 def forecast_levels(

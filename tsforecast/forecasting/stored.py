@@ -88,6 +88,8 @@ def to_storage(
         ],
         "tail_categories": {name: list(words) for name, words in tail.categories.items()},
     }
+    if model.falls_back is not None:
+        arrays["falls_back"] = model.falls_back
     for number, panel in enumerate(fallbacks):
         for name in ("offsets", "starts", "y"):
             arrays[f"fallback.{number}.{name}"] = getattr(panel, name)
@@ -130,6 +132,7 @@ def from_storage(
         horizon=values["horizon"],
         non_negative=values["non_negative"],
         precision=values["precision"] if device.type == "cuda" else "float32",
+        falls_back=arrays.get("falls_back"),
     )
 
 

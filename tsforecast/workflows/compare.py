@@ -31,7 +31,7 @@ from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.panel import Panel
 from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn
+from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn, trial_share, within_budget
 from tsforecast.workflows.train import read_panel, score_test, score_with_baselines, test_cutoffs
 
 __all__ = [
@@ -191,6 +191,8 @@ def compare(
         cost = cpu_seconds_of(panel.drop_last(cast(int, resolved.split.test)), resolved, device=device)
         if seconds is not None:
             resolved = _within(resolved, name, seconds, cost)
+        else:
+            resolved = within_budget(panel.drop_last(cast(int, resolved.split.test)), resolved, device=device)
         for seed in range(config.training.seed, config.training.seed + n_seeds):
             trial = _trial(name, _with_seed(resolved, seed), panel, device=device, watcher=watcher)
             log.info("%s, seed %d: MASE %.3f, %.1f CPU s", name, seed, trial.mase, trial.seconds)
@@ -339,6 +341,7 @@ def _within(config: Config, name: str, seconds: float, cost: tuple[float, float]
     if of_step == 0:
         log.info("%s is fitted in closed form: it has no steps to fit into a budget", name)
         return config
+    of_step = of_step * (1 + trial_share(config))
     steps = int((seconds - (VALIDATIONS + 1) * of_validation) / of_step)
     if steps < VALIDATIONS:
         log.warning(

@@ -7,16 +7,18 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tsforecast import __version__
 from tsforecast.config.load import dump_config
 from tsforecast.config.schema import Config
+from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
@@ -33,7 +35,7 @@ from tsforecast.series.read import name_of, read_table
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import learn, learn_all
+from tsforecast.training.learn import learn, learn_all, within_budget
 from tsforecast.training.state import Fit
 from tsforecast.workflows.fallback import failures_csv, newest_rows, tell_failures, with_fallbacks
 from tsforecast.workflows.lengths import UNTRAINED, short_series
@@ -95,6 +97,12 @@ class Trained:
         return not_forecast(self.failures)
 
     @property
+    def fell_back(self) -> float:
+        """Share of the network's series that the seasonal naive forecasts because it was no worse."""
+        chosen = self.model.falls_back
+        return 0.0 if chosen is None else float(chosen.mean())
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
         return {
@@ -104,6 +112,7 @@ class Trained:
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
             "seconds": round(self.fit.seconds, 3),
+            "fell_back": self.fell_back,
             "test": metrics_json(self.scores) if self.scores else None,
         }
 
@@ -141,6 +150,7 @@ def train(
     panel = read.panel
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
+    config = _with_steps(config, panel, checkpoint if resume else None, device=device)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -154,6 +164,7 @@ def train(
             fingerprint=_fingerprint(config, panel),
             watcher=watcher,
         )
+        _tell_falls_back(learned.model)
         test = score_test(learned.model, panel, config)
         model = (
             learn_all(learned, panel, device=device, watcher=watcher)
@@ -180,7 +191,8 @@ def train(
     origin = {
         "data_hash": data_hash(panel),
         "repairs": read.repairs,
-        "auto": auto_keys(asked, learned.config),
+        "auto": _auto_keys(asked, learned.config),
+        "budget": asked.training.budget,
     }
     with new_run(path, overwrite=overwrite or resume) as folder:
         _write(folder, trained, origin=origin)
@@ -303,6 +315,35 @@ def _tell_data(config: Config, read: Isolated, *, where: str) -> None:
     tell_failures(read.failures)
 
 
+def _with_steps(config: Config, panel: Panel, resumed: Path | None, *, device: torch.device) -> Config:
+    """The config with a budget in time turned into steps: timed now, or as it was before the interruption."""
+    stored = load_checkpoint(resumed) if resumed and config.training.budget else None
+    if stored is None:
+        return within_budget(panel.drop_last(cast(int, config.split.test)), config, device=device)
+    steps = {"budget": None, "max_steps": stored[1]["planned"]}
+    return config.model_copy(update={"training": config.training.model_copy(update=steps)})
+
+
+def _auto_keys(asked: Config, resolved: Config) -> list[str]:
+    """The keys to resolve anew for other rows; the steps of a budget are those it once came to."""
+    kept = {"training.max_steps"} if asked.training.budget else set()
+    return [key for key in auto_keys(asked, resolved) if key not in kept]
+
+
+def _tell_falls_back(model: FittedModel) -> None:
+    """Names the series that the network would forecast no better than the seasonal naive."""
+    if model.falls_back is None or not model.falls_back.any():
+        return
+    names = [model.unique_ids[series] for series in np.flatnonzero(model.falls_back)]
+    log.warning(
+        "forecast.fallback: %d of %d series are forecast by the seasonal naive, which the network did not beat on the "
+        "validation part: %s",
+        len(names),
+        len(model.unique_ids),
+        listed(names),
+    )
+
+
 def _way_on(checkpoint: Path) -> str:
     if not checkpoint.exists():
         return "Nothing is kept of it; train again."
@@ -393,10 +434,14 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     if not len(cutoffs):
         return None
     y_hat = forecast(model, panel, cutoffs, horizon).y_hat
+    alone: dict[str, FloatArray] = {}
+    if model.falls_back is not None and model.falls_back.any():
+        network_only = replace(model, falls_back=None)
+        alone = {f"{model_name(config)}_alone": forecast(network_only, panel, cutoffs, horizon).y_hat}
     newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
     levels = config.forecast.quantile_levels
     return Test(
-        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat}),
+        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat} | alone),
         cutoffs=newest,
         forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
     )
