@@ -11,7 +11,8 @@ set. A set of few long series is forecast from several cutoffs by the model trai
 chosen is chosen so. ``--set key=value`` changes a setting on all sets, to see what it is worth.
 
 Season and unit of MASE are those of the set's ``meta.json``, not of the config. Skill is 1 less the ratio of the MASE
-to the seasonal naive's. Coverage is that of the interval from 0.1 to 0.9, at the first, all and the last lead times.
+to the seasonal naive's; ``alone`` is that of the network without the fallback, beside the share of the series that
+fell back. Coverage is that of the interval from 0.1 to 0.9, at the first, all and the last lead times.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -37,7 +38,7 @@ from tsforecast.config.schema import Config
 from tsforecast.evaluation.baselines import naive2, seasonal_naive
 from tsforecast.evaluation.metrics import Interval, coverage, mase, owa, seasonal_scale, smape
 from tsforecast.evaluation.scores import actuals, aligned, rolling_cutoffs
-from tsforecast.forecasting.forecast import forecast_values
+from tsforecast.forecasting.forecast import forecast, forecast_values
 from tsforecast.runtime import keep_freed_memory
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel
 from tsforecast.workflows.init import init
@@ -195,6 +196,7 @@ def scored(found: DataSet, trained: Trained, config: Config) -> dict[str, float]
     y = actuals(panel, cutoffs, found.horizon)
     scale = unit_of(panel, cutoffs, found)
     made = forecast_values(trained.model, panel, cutoffs, found.horizon, quantile_levels=LEVELS)
+    alone = forecast(replace(trained.model, falls_back=None), panel, cutoffs, found.horizon).y_hat
     y_hat, low, high = made[..., 0], made[..., 1], made[..., 3]
     naive = seasonal_naive(panel, cutoffs, found.horizon, found.season)
     own, reference = (np.nanmean(mase(y, x, scale)) for x in (y_hat, naive))
@@ -209,6 +211,8 @@ def scored(found: DataSet, trained: Trained, config: Config) -> dict[str, float]
         "OWA": float(relative),
         "snaive MASE": float(reference),
         "skill": float(1 - own / reference),
+        "alone": float(1 - np.nanmean(mase(y, alone, scale)) / reference),
+        "fell back": trained.fell_back,
     } | covered(y, low, high)
 
 
