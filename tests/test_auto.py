@@ -35,17 +35,28 @@ def test_what_the_user_gave_stays() -> None:
     assert resolved.model.lags == [6, 9]
 
 
-def test_nothing_is_left_auto() -> None:
+def test_only_what_the_fit_chooses_is_left_auto() -> None:
     resolved = resolve(config(), panel_of(seasonal_series(144), freq="MS"))
     left = [
-        value
+        name
         for section in (resolved, resolved.data, resolved.split, resolved.model, resolved.training)
         for name, value in section
         if value == "auto"
     ]
-    assert left == []
+    assert left == ["scaling"]
     assert resolved.data.freq == "MS"
     assert resolved.data.calendar == ["month_of_year"]
+
+
+def test_epochs_are_steps_that_see_as_many_windows_as_there_are() -> None:
+    panel = panel_of(seasonal_series(144), freq="MS")
+    steps = [
+        resolve(config(training={"max_epochs": 4, "batch_size": 10, **given}), panel).training.max_steps
+        for given in ({}, {"max_steps": 7})
+    ]
+    held_back = sum(resolve(config(), panel).split.model_dump().values())
+    windows = 144 - held_back - 12 - 24  # the horizon, and two seasons before the first window
+    assert steps == [round(4 * windows / 10), 7]
 
 
 def test_a_cell_keeps_its_own_settings_only() -> None:
@@ -66,8 +77,9 @@ def test_given_settings_of_a_reservoir_stay() -> None:
     assert {name: getattr(model, name) for name in given} == given
 
 
-def test_the_seasons_become_lags() -> None:
-    assert resolve_lags([24, 168]) == [24, 168]
+def test_the_seasons_and_what_came_before_them_become_lags() -> None:
+    assert resolve_lags([24, 168]) == [24, 25, 168, 169]
+    assert resolve_lags([12]) == [12, 13, 24]
     assert resolve_lags([1]) == []
 
 
@@ -84,9 +96,15 @@ def test_the_split_leaves_more_than_it_takes(length: int, n_series: int, horizon
         assert length - validation - test >= max(horizon, 2 * season)
 
 
-def test_one_long_series_holds_back_several_windows_and_a_panel_one() -> None:
+def test_one_long_series_is_tested_on_several_windows_and_a_panel_on_one() -> None:
     assert resolve_split(24, [24], np.array([5000])) == (384, 192)
-    assert resolve_split(48, [24], np.full(414, 960)) == (48, 48)
+    assert resolve_split(48, [24], np.full(414, 960))[1] == 48
+
+
+def test_a_panel_is_validated_at_several_moments_within_a_share_of_its_series() -> None:
+    assert resolve_split(48, [24], np.full(414, 960)) == (4 * 48, 48)
+    assert resolve_split(8, [4], np.full(427, 102)) == (3 * 8, 8)
+    assert resolve_split(18, [12], np.full(1000, 100)) == (18, 18)
 
 
 def test_short_series_give_up_the_test_part_first() -> None:

@@ -75,6 +75,7 @@ FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"
 InfinitePolicy = Literal["error", "mask"]
 NegativePolicy = Literal["keep", "error", "zero"]
 RepeatedHour = Literal["error", "first", "second"]
+ForecastFallback = Literal["none", "seasonal_naive"]
 BadSeriesPolicy = Literal["fail", "skip", "baseline"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
@@ -113,6 +114,7 @@ StepsOrZero = Annotated[int, Field(ge=0, le=MAX_STEPS_IN_TIME)]
 Updates = Annotated[int, Field(ge=1, le=10_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Duration = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?[smh]$")]
 Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Gain = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -593,6 +595,15 @@ class TrainingConfig(_Section):
     """How the network learns."""
 
     max_steps: Auto | Updates = Field(default="auto", description="Most updates of the weights.")
+    max_epochs: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
+        default=None, description="The same as a number of passes over all windows; the fewer of both."
+    )
+    budget: Duration | None = Field(
+        default=None,
+        title="duration",
+        description="The same as time, such as `60s`, `5m` or `1h`, the final fit included: turned once into steps, "
+        "which the run keeps as `max_steps`; in place of `max_steps: auto`.",
+    )
     batch_size: int = Field(default=128, ge=1, le=65_536, description="Windows per update.")
     learning_rate: Auto | Positive = Field(
         default="auto", description="Step size of AdamW at its highest point."
@@ -639,6 +650,12 @@ class ForecastConfig(_Section):
     integer: bool = Field(
         default=False,
         description="Round paths, quantiles and a forecast that is a median to whole numbers; a mean is not rounded.",
+    )
+    fallback: ForecastFallback = Field(
+        default="none",
+        title="fallback",
+        description="What forecasts series on which the network does not beat the seasonal naive on the validation "
+        "part: the network all the same, or that; judged by series from eight windows up, else for all together.",
     )
 
     @field_validator("quantile_levels")
@@ -706,8 +723,9 @@ class Config(_Section):
     ] = Field(
         default="auto",
         title="scaling",
-        description="How series are brought to one scale, each as a whole or `_by_window`; `auto` is `seasonal`, "
-        "`series` and `window` are short for `standard` and `standard_by_window`. See docs/scaling.md.",
+        description="How series are brought to one scale, each as a whole or `_by_window`; `auto` is `seasonal` or "
+        "`standard_by_window`, whichever validates better after a short trial; `series` and `window` are short for "
+        "`standard` and `standard_by_window`. See docs/scaling.md.",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="The recurrent network.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="How the network learns.")

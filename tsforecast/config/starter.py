@@ -72,6 +72,7 @@ def render_starter(guess: StarterGuess, *, config_path: Path) -> str:
         "split.test": "auto",
         "model.cell": CONFIG_KEYS["model.cell"].default,
         "training.max_steps": "auto",
+        "forecast.fallback": "seasonal_naive",
     }
     today = {
         "lookback": guess.lookback_today,

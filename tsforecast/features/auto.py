@@ -8,7 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from tsforecast.config.schema import CELLS_WITH, CONFIG_KEYS, COUNT_HEADS, Config, ModelConfig
+from tsforecast.config.schema import (
+    CELLS_WITH,
+    CONFIG_KEYS,
+    COUNT_HEADS,
+    Config,
+    ModelConfig,
+    TrainingConfig,
+)
 from tsforecast.errors import ConfigError
 from tsforecast.features.calendar import check_country, choose_calendar
 from tsforecast.series.panel import IntArray, Panel
@@ -27,8 +34,11 @@ __all__ = [
     "with_auto",
 ]
 
-# One long series gives several held-back windows; a panel of many series has enough with one each.
+# One long series gives several held-back windows to score; a panel of many series has enough with one each.
 MAX_SPLIT_WINDOWS = 8
+# Windows of one moment share its luck, however many series they are of, so a panel is validated at several moments.
+VALIDATION_WINDOWS = 4
+VALIDATION_SHARE = 0.3  # of the median series, at most
 # A season of more steps than this is left to the lags: reading it step by step costs more than it tells.
 MAX_LOOKBACK = 256
 ENOUGH_WINDOWS = 30
@@ -42,7 +52,8 @@ MANY_SERIES = 100
 VISITS = 300
 MIN_STEPS, MAX_STEPS = 300, 1500
 LEARNING_RATE = 3e-3
-PATIENCE = 8
+# The weights get good when the learning rate falls, at the end of the schedule: stopping early would stop before that.
+PATIENCE = 25
 
 HIDDEN_SIZE = 64
 # A reservoir is not trained to use its units well, so it needs more of them; they cost one small matrix each step.
@@ -51,7 +62,9 @@ RESERVOIR_LEAK = 0.3
 
 
 def resolve(config: Config, panel: Panel) -> Config:
-    """The config with every ``auto`` written out; values the user gave stay as they are.
+    """The config with every ``auto`` written out but what the fit itself chooses; what the user gave stays as it is.
+
+    The fit chooses ``scaling``, a reservoir's ``model.ridge``, and the steps of a ``training.budget``.
 
     Args:
         config: as loaded.
@@ -92,9 +105,7 @@ def resolve(config: Config, panel: Panel) -> Config:
     if calendar == "auto":
         calendar = choose_calendar(learned)
     training = config.training
-    steps = training.max_steps
-    if steps == "auto":
-        steps = resolve_steps(config.horizon, lookback, seasons, learned.lengths, training.batch_size)
+    steps = _steps_of(training, config.horizon, lookback, seasons, learned.lengths)
     return config.model_copy(
         update={
             "season_length": seasons,
@@ -159,9 +170,8 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
 
 
 def _scaling(config: Config) -> str:
-    if config.scaling != "auto":
-        return config.scaling
-    return "mean_abs" if config.model.head in COUNT_HEADS else "seasonal"
+    """The scaling a head asks for; else ``auto`` stays, and the fit chooses."""
+    return "mean_abs" if config.scaling == "auto" and config.model.head in COUNT_HEADS else config.scaling
 
 
 def _surely_held_back(config: Config, panel: Panel) -> int:
@@ -186,11 +196,15 @@ def _given(season_length: str | int | list[int]) -> list[int] | None:
 
 
 def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
-    """Past values beside the newest that the network sees at each step: one season before the step to forecast.
+    """Past values beside the newest that the network sees at each step.
 
-    A lag counts from the step to forecast; lag 1 is the newest value and always there.
+    Of each season the value one season before the step to forecast, and the value before that one, which tells with
+    the newest how far this season is from the last one; of a single season the value two seasons before as well. A
+    lag counts from the step to forecast; lag 1 is the newest value and always there.
     """
-    return sorted({m for m in season_lengths if m > 1})
+    seasons = [m for m in season_lengths if m > 1]
+    lags = {lag for m in seasons for lag in (m, m + 1)}
+    return sorted(lags | ({2 * seasons[0]} if len(seasons) == 1 else set()))
 
 
 def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
@@ -205,9 +219,10 @@ def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntAr
 def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> tuple[int, int]:
     """Steps held back for validation and for the test, each a whole number of horizons.
 
-    One horizon each for panels; a few long series get more windows, up to a tenth of the median series for the
-    test and twice that for validation. Where the series are too short to hold back two horizons and still learn
-    from two seasons, the test part goes first, and then the validation part shrinks.
+    Panels are tested on one horizon and validated on up to four, within a share of the median series; a few long
+    series get more windows, up to a tenth of the median series for the test and twice that for validation. Where the
+    series are too short to hold back two horizons and still learn from two seasons, the test part goes first, and then
+    the validation part shrinks.
     """
     median = int(np.median(lengths))
     wanted = -(-ENOUGH_WINDOWS // max(1, len(lengths)))
@@ -215,8 +230,9 @@ def resolve_split(horizon: int, season_lengths: Sequence[int], lengths: IntArray
     room = median - 2 * season_lengths[0] - horizon
     if wanted > 1 and room >= 3 * windows * horizon:
         return 2 * windows * horizon, windows * horizon
+    rolled = min(VALIDATION_WINDOWS, int(VALIDATION_SHARE * median) // horizon, room // horizon - windows)
     if room >= 2 * windows * horizon:
-        return windows * horizon, windows * horizon
+        return max(windows, rolled) * horizon, windows * horizon
     if room >= 2 * horizon:
         return horizon, horizon
     return max(1, min(horizon, room)), 0
@@ -241,8 +257,28 @@ def resolve_steps(
     horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray, batch_size: int
 ) -> int:
     """Most steps of training: fewer where there is less to learn from."""
-    windows = np.maximum(lengths - horizon - least_history(lookback, season_lengths), 1).sum()
+    windows = _n_windows(horizon, lookback, season_lengths, lengths)
     return int(np.clip(VISITS * windows // batch_size, MIN_STEPS, MAX_STEPS))
+
+
+def _steps_of(
+    training: TrainingConfig, horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray
+) -> int:
+    """Most steps of training: the given ones, those of the given epochs, the fewer of both, or what is usual."""
+    given = [training.max_steps] if training.max_steps != "auto" else []
+    if training.max_epochs is not None:
+        epoch = _n_windows(horizon, lookback, season_lengths, lengths) / training.batch_size
+        given.append(max(1, round(training.max_epochs * epoch)))
+    return (
+        min(given)
+        if given
+        else resolve_steps(horizon, lookback, season_lengths, lengths, training.batch_size)
+    )
+
+
+def _n_windows(horizon: int, lookback: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
+    """Training windows of series of these lengths."""
+    return int(np.maximum(lengths - horizon - least_history(lookback, season_lengths), 1).sum())
 
 
 def least_history(lookback: int, season_lengths: Sequence[int]) -> int:

@@ -19,6 +19,7 @@ from tsforecast.forecasting.paths import one_sided_units, paths_of, remapped
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
+from tsforecast.series.naive import seasonal_naive
 from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "never_negative",
     "path_levels",
     "quantile_column",
+    "with_seasonal_naive",
 ]
 
 # Series that an error lists.
@@ -64,6 +66,7 @@ class FittedModel:
         seed: of the noise of sample paths.
         n_paths: paths that give a head's intervals their unit, where the head has a distribution.
         integer: round paths and quantiles, and a forecast that is a median.
+        falls_back: which series the seasonal naive forecasts in place of the network; None where it does none.
     """
 
     network: Network
@@ -79,6 +82,7 @@ class FittedModel:
     seed: int = 1
     n_paths: int = 20
     integer: bool = False
+    falls_back: BoolArray | None = None
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +95,14 @@ class FittedModel:
     def transform_of(self, panel: Panel) -> Transform:
         """The transform of any panel's series."""
         return self.transform.for_panel(panel, self._known)
+
+    def falls_back_on(self, panel: Panel) -> BoolArray:
+        """Which series of any panel fall back, ``(n_series,)``; one the model has not seen does where all do."""
+        if self.falls_back is None:
+            return np.zeros(panel.n_series, dtype=np.bool_)
+        index = np.array([self._known.get(name, -1) for name in panel.unique_ids], dtype=np.int64)
+        found: BoolArray = np.where(index >= 0, self.falls_back[index], self.falls_back.all())
+        return found
 
     def reader(self, panel: Panel, *, horizon: int) -> WindowReader:
         """Transformed windows of any panel; series the model has not seen are scaled by their own rows."""
@@ -179,6 +191,10 @@ def forecast(
         precision=model.precision,
         closed_loop=closed_loop,
     )
+    if closed_loop:
+        levels = with_seasonal_naive(
+            levels, history, cutoffs, model.falls_back_on(panel), model.features.season_length
+        )
     below = above = scale[:, None]
     if model.network.has_own_spread and closed_loop:
         paths = path_levels(
@@ -274,6 +290,25 @@ def _quantiles(model: FittedModel, panel: Panel, made: Forecasts, levels: FloatA
     for k in range(len(levels)):
         quantiles[..., k] = made.shifted(offsets[group, :, k])
     return quantiles
+
+
+def with_seasonal_naive(
+    levels: FloatArray, history: Panel, cutoffs: Cutoffs, falls_back: BoolArray, season_length: int
+) -> FloatArray:
+    """The forecasts, those of the series that fall back replaced by the seasonal naive's, ``(n_cutoffs, horizon)``.
+
+    Args:
+        levels: the network's, as transformed.
+        history: the transformed panel.
+        cutoffs: where the forecasts start.
+        falls_back: which series do, ``(n_series,)``.
+        season_length: steps in the season that is repeated.
+    """
+    chosen = np.flatnonzero(falls_back[cutoffs.series])
+    if len(chosen):
+        levels = levels.copy()
+        levels[chosen] = seasonal_naive(history, cutoffs[chosen], levels.shape[1], season_length)
+    return levels
 
 
 def forecast_levels(

@@ -109,6 +109,8 @@ def to_storage(
         ],
         "tail_categories": {name: list(words) for name, words in tail.categories.items()},
     }
+    if model.falls_back is not None:
+        arrays["falls_back"] = model.falls_back
     for number, panel in enumerate(fallbacks):
         for name in ("offsets", "starts", "y"):
             arrays[f"fallback.{number}.{name}"] = getattr(panel, name)
@@ -130,6 +132,8 @@ def from_storage(
         for name, array in arrays.items()
         if name.startswith(WEIGHTS)
     }
+    if network.mix is not None:  # a run from before there was one mixes nothing
+        weights.setdefault("mix.weight", torch.zeros_like(network.mix.weight))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -152,6 +156,7 @@ def from_storage(
         seed=values.get("seed", 1),
         n_paths=values.get("n_paths", 20),
         integer=values.get("integer", False),
+        falls_back=arrays.get("falls_back"),
     )
 
 

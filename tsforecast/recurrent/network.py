@@ -22,7 +22,9 @@ class Network(nn.Module):
     """Forecast of the next step: a weighted sum of the shown values, plus a correction by the recurrent cell.
 
     The weighted sum starts as one of the shown values (the newest, or the one a season ago), and the head starts at
-    zero, so an untrained network is a naive forecast and training can only have to improve on it.
+    zero, so an untrained network is a naive forecast and training can only have to improve on it. The weights are
+    those of all series, moved at each step by what the cell has read: one series repeats its season, the next one its
+    newest value.
 
     Args:
         cell: a name from ``CELLS``.
@@ -74,6 +76,10 @@ class Network(nn.Module):
         seen = hidden_size * (2 if bidirectional else 1)
         self.head = HeadLayer(seen, head, n_steps=direct_steps or 1)
         self.base = nn.Parameter(torch.empty(n_values))
+        self.mix: nn.Linear | None = None
+        if not self.cell.reservoir:  # whose readout is linear, so that it can be solved
+            self.mix = nn.Linear(self.head.linear.in_features, n_values, bias=False)
+            nn.init.zeros_(self.mix.weight)
         self.reset_base(base)
 
     @property
@@ -146,9 +152,12 @@ class Network(nn.Module):
         correction: Tensor = self.head(hidden)
         return self.head.based(correction, self._base(x[..., : self.n_values], hidden))
 
-    def _base(self, shown: Tensor, hidden: Tensor) -> Tensor:  # noqa: ARG002
+    def _base(self, shown: Tensor, hidden: Tensor) -> Tensor:
         """What the head corrects, ``(batch, time)``, from the values that are shown, ``(batch, time, n_values)``."""
-        return shown @ self.base
+        if self.mix is None:
+            return shown @ self.base
+        weighted: Tensor = (shown * (self.base + self.mix(hidden))).sum(-1)
+        return weighted
 
 
 def _embedding(n_words: int) -> nn.Embedding:

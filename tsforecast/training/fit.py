@@ -83,6 +83,7 @@ def fit(
     watcher = watcher or Watcher()
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=0.0, fused=True)
     done = resume(checkpoint, fingerprint, network, optimizer, sampler)
+    done.planned = plan.steps
     started = time.monotonic() - done.seconds
     if validate and done.step == 0:
         _record(done, validate(done.average), plan=plan)

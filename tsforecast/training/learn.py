@@ -27,6 +27,7 @@ from tsforecast.forecasting.forecast import (
     forecast_windows,
     never_negative,
     path_levels,
+    with_seasonal_naive,
 )
 from tsforecast.forecasting.intervals import Spread, fit_spread
 from tsforecast.forecasting.paths import one_sided_units
@@ -35,7 +36,7 @@ from tsforecast.recurrent.layers import Stepwise
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.reservoir import draw_reservoir
 from tsforecast.runtime import seed_everything
-from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
+from tsforecast.series.panel import BoolArray, Cutoffs, FloatArray, IntArray, Panel
 from tsforecast.training.fit import Watcher, fit, seconds_per_step
 from tsforecast.training.plan import Plan
 from tsforecast.training.readout import RIDGES, Windows, fit_readout
@@ -51,6 +52,10 @@ __all__ = [
     "learn",
     "learn_all",
     "plan_of",
+    "seconds_of",
+    "trial_share",
+    "trial_steps",
+    "within_budget",
 ]
 
 log = logging.getLogger(__name__)
@@ -64,11 +69,21 @@ LEAST_SERIES = 4
 MAX_RESIDUALS = 500
 # Validation windows overlap until there are about this many.
 ENOUGH_WINDOWS = 60
+# A series is judged by itself from so many validation windows up; fewer say more about chance than about it.
+ENOUGH_TO_JUDGE = 8
+# A budget in time is at least so many steps, however short it is.
+LEAST_STEPS = 10
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 # Steps by which the time of a training is estimated.
 TIMED_STEPS = 10
 # The final fit goes on from the best weights for this share of their steps, at this share of the learning rate.
 FINAL_STEPS = 0.25
 FINAL_RATE = 0.3
+# What `scaling: auto` chooses from: neither wins on every kind of data. A trial is a short training of its own; where
+# the training is hardly longer, the first is taken.
+TRIED_SCALINGS = ("seasonal", "standard_by_window")
+TRIAL_SHARE = 0.1
+LEAST_TRIAL = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +94,7 @@ class Learned:
         model: stopped by the validation part.
         plan: of its training.
         fit: how that went.
-        config: as given, with what the fit itself chose (a reservoir's ridge strength).
+        config: as given, with what the fit itself chose (the scaling, a reservoir's ridge strength).
         base: the shown value that the untrained network returns; None: their usual size.
     """
 
@@ -114,6 +129,7 @@ def learn(
         TrainingError: the loss is not finite.
     """
     watcher = watcher or Watcher()
+    config = _with_scaling(panel, config, device=device, watcher=watcher)
     ground = _ground(panel, config, device=device)
     network, features, plan, validation = ground.network, ground.features, ground.plan, ground.validation
     config = ground.config
@@ -134,6 +150,7 @@ def learn(
             fingerprint=fingerprint,
             watcher=watcher,
         )
+    falls_back = validation.lost(network) if config.forecast.fallback == "seasonal_naive" else None
     model = FittedModel(
         network=network,
         features=features,
@@ -141,15 +158,87 @@ def learn(
         transform=ground.transform,
         scales=ground.scales,
         never_negative=never_negative(ground.known),
-        spread=ground.calibration.spread(network),
+        spread=ground.calibration.spread(network, falls_back),
         horizon=plan.horizon,
         non_negative=None if config.forecast.non_negative == "auto" else config.forecast.non_negative,
         precision=plan.precision,
         seed=plan.seed,
         n_paths=config.forecast.paths,
         integer=config.forecast.integer,
+        falls_back=falls_back,
     )
     return Learned(model=model, plan=plan, fit=done, config=config, base=ground.base)
+
+
+def _with_scaling(panel: Panel, config: Config, *, device: torch.device, watcher: Watcher) -> Config:
+    """The config with the scaling that validates best after a short training, where it is ``auto``."""
+    if config.scaling != "auto":
+        return config
+    plan = plan_of(config)
+    steps = trial_steps(plan.steps)
+    scores: dict[str, float] = {}
+    for name in TRIED_SCALINGS if steps and config.model.cell != "esn" else ():
+        ground = _ground(panel, config.model_copy(update={"scaling": name}), device=device)
+        trial = replace(ground.plan, steps=steps, validate_every=steps)
+        sampler = Sampler(ground.reader, ground.windows, trial)
+        # It is quick, so that only a signal to stop is of interest outside.
+        alone = Watcher(stop_signal=watcher.stop_signal)
+        fit(ground.network, ground.features, sampler, trial, validate=None, watcher=alone)
+        scores[name] = ground.validation.score(ground.network)
+        log.debug("scaling %s: validation MASE %.4f after %d steps", name, scores[name], steps)
+    chosen = min(scores, key=scores.__getitem__) if scores else TRIED_SCALINGS[0]
+    return config.model_copy(update={"scaling": chosen})
+
+
+def trial_steps(steps: int) -> int:
+    """Steps of each trial before a training of so many steps, 0 where that is too short for any."""
+    trial = max(LEAST_TRIAL, round(TRIAL_SHARE * steps))
+    return trial if steps >= len(TRIED_SCALINGS) * trial else 0
+
+
+def trial_share(config: Config) -> float:
+    """Steps of the trials before a training, as a share of its own."""
+    return (
+        TRIAL_SHARE * len(TRIED_SCALINGS) if config.scaling == "auto" and config.model.cell != "esn" else 0.0
+    )
+
+
+def within_budget(panel: Panel, config: Config, *, device: torch.device) -> Config:
+    """The config with the steps that fit into ``training.budget`` as ``max_steps``, and the budget spent.
+
+    Timed here and now from a few steps, so call it once, and keep what it gives: the schedule of the learning rate
+    depends on it. Trials, validations and the final fit are inside the budget.
+
+    Args:
+        panel: as given to :func:`learn`.
+        config: with every ``auto`` resolved.
+        device: where the training will be.
+    """
+    training = config.training
+    if training.budget is None or config.model.cell == "esn":
+        return config
+    ground = _ground(panel, config.model_copy(update={"scaling": TRIED_SCALINGS[0]}), device=device)
+    sampler = Sampler(ground.reader, ground.windows, ground.plan)
+    of_step = seconds_per_step(ground.network, ground.features, sampler, ground.plan)
+    of_validations = _seconds_per_validation(ground) * (VALIDATIONS + 1 + len(TRIED_SCALINGS))
+    left = seconds_of(training.budget) - of_validations
+    per_step = 1 + (FINAL_STEPS if training.final_fit else 0.0) + trial_share(config)
+    steps = max(LEAST_STEPS, int(left / (of_step * per_step)))
+    log.info("training.budget: %s are %d steps", training.budget, steps)
+    return config.model_copy(
+        update={"training": training.model_copy(update={"budget": None, "max_steps": steps})}
+    )
+
+
+def _seconds_per_validation(ground: _Ground) -> float:
+    started = time.monotonic()
+    ground.validation.score(ground.network.eval())
+    return time.monotonic() - started
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as ``60s``, ``5m`` or ``1h``."""
+    return float(duration[:-1]) * UNITS[duration[-1]]
 
 
 def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:
@@ -357,7 +446,7 @@ def features_of(config: Config, known: Panel) -> Features:
         categories=_words_in(known),
         fourier=config.data.fourier,
         holidays=config.data.holidays,
-        scaling=config.scaling,
+        scaling=TRIED_SCALINGS[0] if config.scaling == "auto" else config.scaling,
         season_length=cast(list[int], config.season_length)[0],
     )
 
@@ -507,6 +596,8 @@ class _Held:
         if among is not None:
             cutoffs = cutoffs[np.flatnonzero(np.isin(cutoffs.series, among))]
         self._cutoffs = _sample(cutoffs, seed=config.training.seed)
+        self._panel = panel
+        self._season_length = features.season_length
         self._transform = transform
         self._levels = transform.levels(panel)
         self._seen = transform.differences(self._levels)
@@ -524,9 +615,29 @@ class _Held:
         y_hat = self._transform.inverse(levels, self._cutoffs.series)
         return float(np.nanmean(np.abs(y_hat - self._y) / self._unit))
 
-    def spread(self, network: Network) -> Spread:
-        """Interval widths from the errors on the curve, where the intervals are made as well."""
+    def lost(self, network: Network) -> BoolArray:
+        """Which series the network does not forecast better than the seasonal naive, ``(n_series,)``."""
+        levels, _ = self._forecast(network)
+        y_hat = self._transform.inverse(levels, self._cutoffs.series)
+        naive = seasonal_naive(self._panel, self._cutoffs, self._horizon, self._season_length)
+        series, n_series = self._cutoffs.series, self._panel.n_series
+        gain = (np.abs(naive - self._y) - np.abs(y_hat - self._y)) / self._unit
+        known = np.isfinite(gain)
+        gains = np.bincount(series, weights=np.where(known, gain, 0.0).sum(axis=1), minlength=n_series)
+        n_windows = np.bincount(series[known.any(axis=1)], minlength=n_series)
+        lost: BoolArray = np.where(n_windows >= ENOUGH_TO_JUDGE, gains <= 0, gains.sum() <= 0)
+        return lost
+
+    def spread(self, network: Network, falls_back: BoolArray | None) -> Spread:
+        """Interval widths from the errors on the curve, where the intervals are made as well.
+
+        Args:
+            network: whose errors they are.
+            falls_back: the series whose intervals are about the seasonal naive.
+        """
         levels, scale = self._forecast(network)
+        if falls_back is not None:
+            levels = with_seasonal_naive(levels, self._levels, self._cutoffs, falls_back, self._season_length)
         errors = actuals(self._levels, self._cutoffs, self._horizon) - levels
         below = above = scale[:, None]
         if network.has_own_spread:

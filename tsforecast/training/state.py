@@ -34,6 +34,7 @@ class Fit:
         history: one record per validation.
         losses: loss of each step since the last validation, on the device.
         drawn: series of each step's batch since then.
+        planned: steps the schedule is made for.
     """
 
     average: Network
@@ -46,11 +47,12 @@ class Fit:
     history: list[dict[str, Any]] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     drawn: list[Tensor] = field(default_factory=list)
+    planned: int = 0
 
     @property
     def position(self) -> dict[str, Any]:
         """Everything but tensors."""
-        names = ("step", "best_score", "best_step", "stale", "seconds", "history")
+        names = ("step", "best_score", "best_step", "stale", "seconds", "history", "planned")
         return {name: getattr(self, name) for name in names}
 
 

@@ -42,7 +42,7 @@ from tsforecast.series.isolate import Failure
 from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import check_lengths, learn, learn_all
+from tsforecast.training.learn import check_lengths, learn, learn_all, within_budget
 from tsforecast.workflows.fallback import tell_failures
 from tsforecast.workflows.predict import LoadedRun, read_like
 from tsforecast.workflows.train import model_name, read_data
@@ -308,6 +308,7 @@ def _learned(
     resolved = resolve(config, known)
     check_lengths(known, resolved)
     set_threads(resolved.runtime.threads, hidden_size=cast(int, resolved.model.hidden_size))
+    resolved = within_budget(known, resolved, device=device)
     learned = learn(known, resolved, device=device, watcher=watcher)
     if not config.training.final_fit:
         return learned.model, learned.config

@@ -32,7 +32,7 @@ from tsforecast.series.isolate import Failure
 from tsforecast.series.panel import Panel
 from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn
+from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn, trial_share, within_budget
 from tsforecast.workflows.fallback import failures_csv, tell_failures
 from tsforecast.workflows.train import (
     FAILURES,
@@ -207,6 +207,8 @@ def compare(
         cost = cpu_seconds_of(panel.drop_last(cast(int, resolved.split.test)), resolved, device=device)
         if seconds is not None:
             resolved = _within(resolved, name, seconds, cost)
+        else:
+            resolved = within_budget(panel.drop_last(cast(int, resolved.split.test)), resolved, device=device)
         for seed in range(config.training.seed, config.training.seed + n_seeds):
             trial = _trial(name, _with_seed(resolved, seed), panel, device=device, watcher=watcher)
             log.info("%s, seed %d: MASE %.3f, %.1f CPU s", name, seed, trial.mase, trial.seconds)
@@ -359,6 +361,7 @@ def _within(config: Config, name: str, seconds: float, cost: tuple[float, float]
     if of_step == 0:
         log.info("%s is fitted in closed form: it has no steps to fit into a budget", name)
         return config
+    of_step = of_step * (1 + trial_share(config))
     steps = int((seconds - (VALIDATIONS + 1) * of_validation) / of_step)
     if steps < VALIDATIONS:
         log.warning(

@@ -13,16 +13,19 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tsforecast import __version__
 from tsforecast.config.load import dump_config
 from tsforecast.config.schema import Config
+from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import auto_keys, resolve
 from tsforecast.forecasting.forecast import (
     FittedModel,
+    forecast,
     forecast_frame,
     forecast_values,
     frame_of,
@@ -41,7 +44,7 @@ from tsforecast.series.read import name_of
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import learn, learn_all
+from tsforecast.training.learn import learn, learn_all, within_budget
 from tsforecast.training.state import Fit
 from tsforecast.workflows.fallback import (
     failures_csv,
@@ -113,6 +116,12 @@ class Trained:
         return not_forecast(self.failures)
 
     @property
+    def fell_back(self) -> float:
+        """Share of the network's series that the seasonal naive forecasts because it was no worse."""
+        chosen = self.model.falls_back
+        return 0.0 if chosen is None else float(chosen.mean())
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
         return {
@@ -123,6 +132,7 @@ class Trained:
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
             "seconds": round(self.fit.seconds, 3),
+            "fell_back": self.fell_back,
             "test": metrics_json(self.scores) if self.scores else None,
         }
 
@@ -164,6 +174,7 @@ def train(
     refuse_lengths(panel, config, where)
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
     _tell_data(config, read, where=where)
+    config = _with_steps(config, panel, checkpoint if resume else None, device=device)
 
     if not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
@@ -179,6 +190,7 @@ def train(
         )
         if doubt := learned.model.spread.doubt:
             log.warning("%s", doubt)
+        _tell_falls_back(learned.model)
         test = score_test(learned.model, panel, config)
         model = (
             learn_all(learned, panel, device=device, watcher=watcher)
@@ -207,7 +219,8 @@ def train(
     origin = {
         "data_hash": data_hash(panel),
         "repairs": read.repairs,
-        "auto": auto_keys(asked, learned.config),
+        "auto": _auto_keys(asked, learned.config),
+        "budget": asked.training.budget,
     }
     with new_run(path, overwrite=overwrite or resume) as folder:
         _write(folder, trained, origin=origin)
@@ -327,6 +340,35 @@ def _tell_data(config: Config, read: Isolated, *, where: str) -> None:
     tell_failures(read.failures)
 
 
+def _with_steps(config: Config, panel: Panel, resumed: Path | None, *, device: torch.device) -> Config:
+    """The config with a budget in time turned into steps: timed now, or as it was before the interruption."""
+    stored = load_checkpoint(resumed) if resumed and config.training.budget else None
+    if stored is None:
+        return within_budget(panel.drop_last(cast(int, config.split.test)), config, device=device)
+    steps = {"budget": None, "max_steps": stored[1]["planned"]}
+    return config.model_copy(update={"training": config.training.model_copy(update=steps)})
+
+
+def _auto_keys(asked: Config, resolved: Config) -> list[str]:
+    """The keys to resolve anew for other rows; the steps of a budget are those it once came to."""
+    kept = {"training.max_steps"} if asked.training.budget else set()
+    return [key for key in auto_keys(asked, resolved) if key not in kept]
+
+
+def _tell_falls_back(model: FittedModel) -> None:
+    """Names the series that the network would forecast no better than the seasonal naive."""
+    if model.falls_back is None or not model.falls_back.any():
+        return
+    names = [model.unique_ids[series] for series in np.flatnonzero(model.falls_back)]
+    log.warning(
+        "forecast.fallback: %d of %d series are forecast by the seasonal naive, which the network did not beat on the "
+        "validation part: %s",
+        len(names),
+        len(model.unique_ids),
+        listed(names),
+    )
+
+
 def _way_on(checkpoint: Path) -> str:
     if not checkpoint.exists():
         return "Nothing is kept of it; train again."
@@ -419,10 +461,18 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
         return None
     name, levels = model_name(config), config.forecast.quantile_levels
     made = forecast_values(model, panel, cutoffs, horizon, quantile_levels=levels)
+    alone: dict[str, FloatArray] = {}
+    if model.falls_back is not None and model.falls_back.any():
+        network_only = replace(model, falls_back=None)
+        alone = {f"{name}_alone": forecast(network_only, panel, cutoffs, horizon).y_hat}
     newest = np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))
     return Test(
         scores=score_with_baselines(
-            panel, cutoffs, config, {name: made[..., 0]}, quantiles={name: made[..., 1:]} if levels else None
+            panel,
+            cutoffs,
+            config,
+            {name: made[..., 0]} | alone,
+            quantiles={name: made[..., 1:]} if levels else None,
         ),
         cutoffs=cutoffs[newest],
         forecast=frame_of(panel, cutoffs[newest], made[newest], quantile_levels=levels),
