@@ -64,7 +64,9 @@ wheel-check: $(INSTALLED_TEST)
 	cd / && '$(CURDIR)/$(WHEEL_VENV)/bin/tsforecast' --help
 	cd / && '$(CURDIR)/$(WHEEL_VENV)/bin/python' -c 'import importlib, pkgutil, tsforecast; \
 		modules = pkgutil.walk_packages(tsforecast.__path__, "tsforecast."); \
-		print(len([importlib.import_module(module.name) for module in modules]), "modules import")'
+		print(len([importlib.import_module(module.name) for module in modules]), "modules import"); \
+		from tsforecast.pictures.report import Page, Verdict, render; \
+		print(len(render(Page(title="", subtitle="", verdict=Verdict("none", "", [], [], [])))), "letters of a page")'
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tsforecast.config.reference > docs/config.md.new && mv docs/config.md.new docs/config.md

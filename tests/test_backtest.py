@@ -24,14 +24,15 @@ from tsforecast.evaluation.backtest import (
     rolling_origins,
 )
 from tsforecast.evaluation.baselines import BASELINES, seasonal_naive
+from tsforecast.evaluation.rivals import RIVALS
 from tsforecast.features.auto import auto_keys, resolve, with_auto
 from tsforecast.forecasting.forecast import forecast
 from tsforecast.series.panel import Panel
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows import judgement
-from tsforecast.workflows.backtest import Backtest, Rolling, backtest, backtest_run
+from tsforecast.workflows.backtest import Backtest, Rolling, backtest, backtest_run, parse_rivals
 from tsforecast.workflows.predict import load_run, predict
-from tsforecast.workflows.train import read_panel, train
+from tsforecast.workflows.train import read_data, train
 
 FRAME = seasonal_frame(n_series=3, length=96)
 HORIZON = 6
@@ -82,12 +83,15 @@ def test_what_is_known_at_an_origin_ends_there() -> None:
 
 @pytest.mark.parametrize(
     ("length", "horizon", "stride", "windows"),
-    [(144, 12, 12, 4), (30, 12, 12, 1), (10, 12, 12, 1), (960, 48, 48, 6), (9000, 7, 7, 24), (90, 6, 3, 9)],
+    [(144, 12, 12, 4), (30, 12, 12, 1), (10, 12, 12, 1), (960, 48, 48, 8), (9000, 7, 7, 24), (90, 6, 3, 9)],
 )
-def test_windows_fit_into_the_last_third(length: int, horizon: int, stride: int, windows: int) -> None:
+def test_windows_fit_into_the_last_third_or_enough_into_the_half(
+    length: int, horizon: int, stride: int, windows: int
+) -> None:
     panel = panel_of(np.arange(float(length)))
     assert choose_windows(panel, horizon=horizon, stride=stride, most=24) == windows
-    assert windows == 1 or horizon + (windows - 1) * stride <= length / 3
+    held_back = horizon + (windows - 1) * stride
+    assert windows == 1 or held_back <= length / 3 or (windows == 8 and held_back <= length / 2)
 
 
 def test_series_of_a_competition_do_not_end_together() -> None:
@@ -328,7 +332,7 @@ def test_a_refitted_run_takes_its_settings_and_resolves_anew(run_folder: Path, t
 
 def test_what_was_auto_can_be_auto_again() -> None:
     asked = config(lookback=20)
-    panel, _ = read_panel(asked, FRAME)
+    panel = read_data(asked, FRAME).panel
     resolved = resolve(asked, panel)
     keys = auto_keys(asked, resolved)
     assert "season_length" in keys
@@ -336,6 +340,71 @@ def test_what_was_auto_can_be_auto_again() -> None:
     again = with_auto(resolved, keys)
     assert again.lookback == 20
     assert resolve(again, panel) == resolved
+
+
+# Rivals and luck
+
+
+def test_rivals_stand_in_the_table_and_see_nothing_later() -> None:
+    rolling = replace(FOUR, rivals=("ridge", "boosted_trees"))
+    table = starting_late()
+    before = backtest(config(), rolling, source=table)
+    assert list(before.forecasts) == ["lstm", *BASELINES, "ridge", "boosted_trees"]
+    assert set(before.forecasts) == set(before.scores.by_model.index)
+    first = before.panel.axis.timestamps(
+        before.panel.positions(before.cutoffs)[before.origin == 1].max()[None]
+    )[0]
+    changed = table.assign(y=table["y"].where(table["ds"] <= first, 1000.0))
+    after = backtest(config(), rolling, source=changed)
+    known = before.origin <= 1
+    for name in rolling.rivals:
+        np.testing.assert_array_equal(after.forecasts[name][known], before.forecasts[name][known])
+        assert (after.forecasts[name][~known] != before.forecasts[name][~known]).any()
+
+
+def test_a_rival_is_fitted_to_what_was_known_at_the_first_origin() -> None:
+    found = backtest(config(), replace(FOUR, rivals=("ridge",)), source=FRAME)
+    at_second = backtest(config(), Rolling(n_windows=3, rivals=("ridge",)), source=FRAME)
+    second = found.origin == 1
+    assert (found.forecasts["ridge"][second] != at_second.forecasts["ridge"][at_second.origin == 0]).any()
+    every = backtest(config(), replace(FOUR, refit="every", rivals=("ridge",)), source=FRAME)
+    newest = every.origin == 3
+    alone = backtest(config(), Rolling(n_windows=1, rivals=("ridge",)), source=FRAME)
+    np.testing.assert_allclose(every.forecasts["ridge"][newest], alone.forecasts["ridge"], rtol=1e-6)
+
+
+def test_whether_a_difference_is_luck_is_said_beside_the_verdict(found: Backtest) -> None:
+    assert judgement.text(found).endswith(
+        "  whether the difference is chance cannot be told: 4 cutoffs are too few (at least 8)\n"
+    )
+    many = backtest(config(), Rolling(n_windows=9), source=FRAME)
+    lines = judgement.text(many).splitlines()[-len(BASELINES) :]
+    assert all("(bootstrap over 9 cutoffs of 3 series)" in line for line in lines)
+    stored = judgement.backtest_json(many)["significance"]["naive"]
+    assert stored["mean"] == pytest.approx(
+        many.scores.by_model.loc["lstm", "mase"] - many.scores.by_model.loc["naive", "mase"]
+    )
+
+
+def test_origins_of_their_own_are_counted_as_one_time_each() -> None:
+    apart = FRAME[(FRAME["unique_id"] != "s1") | (FRAME["ds"] < FRAME["ds"].unique()[70])]
+    found = backtest(config(), Rolling(n_windows=8, align="own"), source=apart)
+    assert {one.n_cutoffs for one in judgement.differences(found).values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("rigde", "Did you mean 'ridge'"), ("ridge,ridge", "once"), ("", "once"), ("lstm", "not a known rival")],
+)
+def test_names_that_are_no_rivals_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_rivals(text)
+
+
+def test_rivals_may_be_all_or_none() -> None:
+    assert parse_rivals("none") == ()
+    assert parse_rivals("all") == tuple(RIVALS)
+    assert parse_rivals("auto_ets, ridge") == ("auto_ets", "ridge")
 
 
 # What does not fit

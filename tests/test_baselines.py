@@ -118,6 +118,10 @@ def test_window_average_is_the_mean_of_the_last_season() -> None:
     assert window_average(panel_of([9, 9, 1, 2, 6, 9]), at(0, 4), 2, 3).tolist() == [[3, 3]]
 
 
+def test_window_average_without_a_season_averages_as_many_values_as_it_forecasts() -> None:
+    assert window_average(panel_of([9, 9, 2, 4, 6]), at(0, 4), 3, 1).tolist() == [[4, 4, 4]]
+
+
 def test_window_average_takes_the_values_there_are() -> None:
     assert window_average(panel_of([8, 8], [1, 2, 3]), at(1, 3), 1, 3).tolist() == [[1.5]]
     assert window_average(panel_of([1, NAN, 3, 9]), at(0, 2), 1, 3).tolist() == [[2]]

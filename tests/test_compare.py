@@ -285,3 +285,17 @@ def test_the_command_prints_one_json_document(job: Path, capsys: pytest.CaptureF
 def test_two_budgets_are_one_too_many(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tsforecast("compare", "sales.yaml", "--steps", "5", "--seconds", "3") == 2
     assert "two budgets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("policy", "code"), [("skip", 5), ("baseline", 0)])
+def test_series_that_no_cell_has_learned_from_are_named_and_listed(
+    job: Path, policy: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.read_csv(job / "sales.csv")
+    frame.loc[3, "y"] = np.inf
+    frame.to_csv(job / "sales.csv", index=False)
+    words = ("--cells", "rnn", "--steps", "5", "--seeds", "1", "--set", f"data.on_bad_series={policy}")
+    assert tsforecast("compare", "sales.yaml", *words) == code
+    assert "1 series left out: 's0' (V404: the value" in capsys.readouterr().err
+    listed = pd.read_csv(job / "runs" / "sales_compare" / "failures.csv")
+    assert listed["unique_id"].tolist() == ["s0"]

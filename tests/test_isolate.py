@@ -11,8 +11,9 @@ from synthetic import seasonal_frame
 from test_cli import tsforecast
 
 from tsforecast.config.load import config_from_mapping
-from tsforecast.config.schema import Config, DataConfig, RepairConfig
+from tsforecast.config.schema import Config, CovariatesConfig, DataConfig, RepairConfig
 from tsforecast.errors import DataError
+from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import Isolated, isolated_panel
 from tsforecast.workflows.predict import load_run, predict, predict_all
 from tsforecast.workflows.train import Trained, train
@@ -238,3 +239,154 @@ def test_a_forecast_without_failures_leaves_no_list_of_older_ones(tmp_path: Path
     (tmp_path / "forecast.failures.csv").write_text("of yesterday")
     assert tsforecast("predict", tmp_path / "run", "--out", tmp_path / "forecast.csv") == 0
     assert not (tmp_path / "forecast.failures.csv").exists()
+
+
+def with_cell(frame: pd.DataFrame, row: int, column: str, cell: str) -> pd.DataFrame:
+    """The frame as text, one cell written otherwise."""
+    text = frame.astype({"ds": "str", "y": "str"}).astype(object)
+    text.loc[row, column] = cell
+    return text
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "code", "reason"),
+    [
+        ("y", "broken", "V401", "line 69, column 'y': 'broken' is not a number"),
+        ("ds", "2015-13-01", "T302", "line 69, column 'ds': '2015-13-01' is not a time as expected"),
+        ("ds", "", "T301", "line 69, column 'ds': '' is empty"),
+        (
+            "ds",
+            "2015-07-01T00:00Z",
+            "T303",
+            "line 69, column 'ds': '2015-07-01T00:00Z' is not a time of its zone",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_read_sets_its_series_apart(
+    column: str, cell: str, code: str, reason: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = job(tmp_path, with_cell(GOOD, 67, column, cell), "skip")
+    assert tsforecast("train", path, "--run", tmp_path / "run") == 5
+    assert f"1 series left out: 's1' ({code}: {reason})" in capfd.readouterr().err
+    listed = pd.read_csv(tmp_path / "run" / "failures.csv")
+    assert listed[["unique_id", "code", "reason"]].to_numpy().tolist() == [["s1", code, reason]]
+    assert set(pd.read_csv(tmp_path / "run" / "forecast.csv")["unique_id"]) == {"s0", "s2"}
+
+
+def test_the_others_are_trained_on_as_without_the_series_that_cannot_be_read(tmp_path: Path) -> None:
+    done = trained("skip", with_cell(GOOD, 67, "y", "broken"), tmp_path)
+    alone = trained("skip", GOOD[GOOD["unique_id"] != "s1"], tmp_path / "alone")
+    pd.testing.assert_frame_equal(done.forecast, alone.forecast, check_exact=True)
+
+
+def test_what_can_be_read_of_such_a_series_is_kept_for_the_fallback(tmp_path: Path) -> None:
+    path = job(tmp_path, with_cell(GOOD, 67, "y", "broken"), "baseline")
+    assert tsforecast("train", path, "--run", tmp_path / "run") == 0
+    made = pd.read_csv(tmp_path / "run" / "forecast.csv")
+    own = made[made["unique_id"] == "s1"]["y_hat"]
+    np.testing.assert_allclose(own, GOOD["y"].to_numpy()[60 + 48 : 60 + 52])
+
+
+def test_each_cell_that_cannot_be_read_is_told_with_its_own_line(tmp_path: Path) -> None:
+    text = with_cell(with_cell(GOOD, 3, "y", "a"), 130, "ds", "b")
+    path = job(tmp_path, text, "skip")
+    assert tsforecast("train", path, "--run", tmp_path / "run") == 5
+    reasons = dict(pd.read_csv(tmp_path / "run" / "failures.csv")[["unique_id", "reason"]].to_numpy())
+    assert reasons == {
+        "s0": "line 5, column 'y': 'a' is not a number",
+        "s2": "line 132, column 'ds': 'b' is not a time as expected",
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "cell", "said"),
+    [
+        (67, "unique_id", "", "line 69, column 'unique_id': the cell is empty"),
+        (67, "y", '1","2', "line 69: 4 fields, expected 3"),
+    ],
+    ids=["no name", "another width"],
+)
+def test_a_row_of_no_known_series_refuses_the_file(
+    row: int, column: str, cell: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = job(tmp_path, with_cell(GOOD, row, column, cell), "skip")
+    data_csv = tmp_path / "data.csv"
+    data_csv.write_text(data_csv.read_text().replace('"1"",""2"', "1,2"))
+    assert tsforecast("train", path, "--run", tmp_path / "run") == 3
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("policy", ["skip", "baseline"])
+def test_where_no_series_can_be_read_the_file_is_refused(
+    policy: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = with_cell(GOOD.head(60), 3, "y", "broken")
+    assert tsforecast("train", job(tmp_path, text, policy), "--run", tmp_path / "run") == 3
+    assert "line 5, column 'y': 'broken' is not a number" in capfd.readouterr().err
+
+
+WIDE = pd.DataFrame(
+    {"ds": GOOD["ds"][:60], **{name: rows["y"].to_numpy() for name, rows in GOOD.groupby("unique_id")}}
+)
+
+
+def wide(**changes: Any) -> DataConfig:
+    return data("skip").model_copy(update={"id": None, "target": ["s0", "s1", "s2"], **changes})
+
+
+def test_a_cell_of_a_wide_file_is_of_its_column(tmp_path: Path) -> None:
+    text = WIDE.astype(object)
+    text.loc[7, "s1"] = "broken"
+    text.to_csv(tmp_path / "data.csv", index=False)
+    table, apart = read_apart(wide(path=str(tmp_path / "data.csv")))
+    assert apart == {"s1": ("V401", "line 9, column 's1': 'broken' is not a number")}
+    assert isolated_panel(table, wide(), apart=apart).panel.unique_ids == ("s0", "s2")
+
+
+def test_a_time_that_cannot_be_read_is_of_all_columns_of_a_wide_file(tmp_path: Path) -> None:
+    WIDE.astype({"ds": "str"}).replace({"ds": {"2015-08-01": "x"}}).to_csv(tmp_path / "data.csv", index=False)
+    with pytest.raises(DataError, match="line 9, column 'ds': 'x' is not a date"):
+        read_apart(wide(path=str(tmp_path / "data.csv")))
+
+
+def test_files_of_a_folder_are_told_apart(tmp_path: Path) -> None:
+    for k, name in enumerate(("a.csv", "b.csv")):
+        with_cell(GOOD, 67 + k, "y", "broken").iloc[90 * k : 90 * (k + 1)].to_csv(
+            tmp_path / name, index=False
+        )
+    _, apart = read_apart(data("skip").model_copy(update={"path": str(tmp_path)}))
+    assert apart == {"s1": ("V401", f"{tmp_path}/a.csv, line 69, column 'y': 'broken' is not a number")}
+
+
+def test_a_covariate_that_cannot_be_read_sets_its_series_apart(tmp_path: Path) -> None:
+    text = with_cell(GOOD.assign(x=1.0), 67, "x", "broken")
+    text.to_csv(tmp_path / "data.csv", index=False)
+    one = data("skip").model_copy(
+        update={"path": str(tmp_path / "data.csv"), "covariates": CovariatesConfig(past=["x"])}
+    )
+    assert read_apart(one)[1] == {"s1": ("V401", "line 69, column 'x': 'broken' is not a number")}
+
+
+@pytest.mark.parametrize(("policy", "code", "n_series"), [("fail", 3, 0), ("skip", 5, 2), ("baseline", 0, 3)])
+def test_a_value_that_the_transform_does_not_take_sets_its_series_apart(
+    policy: str, code: int, n_series: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    frame = GOOD.copy()
+    frame.loc[67, "y"] = -1.0
+    path = job(tmp_path, frame, policy)
+    assert tsforecast("train", path, "--run", tmp_path / "run", "--set", "transform=log") == code
+    assert "transform 'log' takes numbers above 0" in capfd.readouterr().err
+    if n_series:
+        assert pd.read_csv(tmp_path / "run" / "forecast.csv")["unique_id"].nunique() == n_series
+        assert pd.read_csv(tmp_path / "run" / "failures.csv")["code"].tolist() == ["V416"]
+
+
+def test_new_data_that_cannot_be_read_in_one_series_is_forecast_in_the_others(tmp_path: Path) -> None:
+    path = job(tmp_path, GOOD, "skip")
+    assert tsforecast("train", path, "--run", tmp_path / "run") == 0
+    with_cell(GOOD, 67, "y", "broken").to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "forecast.csv"
+    assert tsforecast("predict", tmp_path / "run", tmp_path / "new.csv", "--out", out) == 5
+    assert set(pd.read_csv(out)["unique_id"]) == {"s0", "s2"}
+    assert pd.read_csv(tmp_path / "forecast.failures.csv")["code"].tolist() == ["V401"]

@@ -123,7 +123,8 @@ def test_a_problem_says_where_what_and_what_instead(load: Load, text: str, probl
 
 def test_a_number_where_text_belongs_is_shown_how_to_become_text(load: Load) -> None:
     with pytest.raises(
-        ConfigError, match=r'data\.time: found 7; expected text\. If text.*double quotes: "007"'
+        ConfigError,
+        match=r'data\.time: found 7; expected text or a list, each entry text\. If text.*double quotes: "007"',
     ):
         load("data: {path: a.csv, time: 007, target: y}\nhorizon: 12\n")
 

@@ -104,9 +104,9 @@ def test_every_metric_of_the_table_gives_the_number_worked_by_hand() -> None:
 
 def test_relative_numbers_are_those_worked_by_hand() -> None:
     found = {
-        name: one.of(*(np.array(r) for r in (0.5, 0.7)[: len(one.ratios)])) for name, one in RELATIVE.items()
+        name: one.of(*(np.array(r) for r in (0.4, 0.8)[: len(one.ratios)])) for name, one in RELATIVE.items()
     }
-    assert found == pytest.approx({"owa": 0.6, "skill": 0.5})
+    assert found == pytest.approx({"owa": 0.6, "skill": 0.6})
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -127,6 +127,13 @@ def test_a_pooled_metric_of_one_window_is_its_function(name: str) -> None:
 def test_shares_of_a_total_of_zero_are_undefined(metric: Callable[..., FloatArray]) -> None:
     assert np.isnan(metric(row(0, 0), row(1, 2))).all()
     assert np.isnan(wql(row(0), row(1)[..., None], np.array([0.5]))).all()
+
+
+def test_shares_are_of_the_total_of_absolute_values() -> None:
+    y, y_hat = row(-3, 5), row(-1, 6)
+    assert wape(y, y_hat).item() == pytest.approx(3 / 8)
+    assert relative_bias(y, y_hat).item() == pytest.approx(3 / 8)
+    assert wql(y, y_hat[..., None], np.array([0.5])).item() == pytest.approx(3 / 8)
 
 
 def test_an_interval_score_charges_what_lies_outside_by_the_nominal_share() -> None:

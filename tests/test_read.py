@@ -312,7 +312,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_utf_8_are_refused_with_their_line(tmp_path: Path) -> None:
     content = "ds,y,id\n2024-01-01,1,a\n2024-01-02,1,é\n".encode("latin-1")
-    with pytest.raises(DataError, match=r"line 3: byte 0xe9 is not utf-8 text; set data.format.encoding"):
+    with pytest.raises(
+        DataError, match=r"line 3: byte 0xe9 is not utf-8 text \(.*offset 36\); set data.format.encoding"
+    ):
         read(tmp_path, content, id="id")
 
 
@@ -522,8 +524,9 @@ def test_times_with_a_zone_are_converted(tmp_path: Path) -> None:
 def test_an_hour_that_daylight_saving_skips_or_repeats_is_refused(
     tmp_path: Path, cell: str, problem: str
 ) -> None:
-    with pytest.raises(DataError, match=f"line 3, .*{problem} on the clock of Europe/Berlin"):
+    with pytest.raises(DataError, match=f"line 3, .*{problem} on the clock of Europe/Berlin") as caught:
         read(tmp_path, f"ds,y\n2024-01-01 00:00,1\n{cell},1\n", form={"timezone": "Europe/Berlin"})
+    assert caught.value.code == "T314"
 
 
 def test_iso_weeks_and_quarters_are_their_first_days(tmp_path: Path) -> None:

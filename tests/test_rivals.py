@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -54,25 +55,39 @@ def forecast(name: str, base: Ground, panel: Panel, horizon: int = 6) -> FloatAr
     return found.y_hat[name]
 
 
+def by_hand(values: list[float], scale: float) -> tuple[list[float], float]:
+    """The matrix row of a history of at least three values, NaN where masked, and the centre of its window."""
+    center = float(np.nanmean(values[-3:])) if scale else 0.0
+    filled = pd.Series(values).ffill().tolist()
+    has_lag = len(values) > 3 and not np.isnan(values[-4])
+    row = (np.array([*filled[-3:], values[-4] if has_lag else filled[-1]]) - center) / (scale or 1)
+    return [*row, float(not np.isnan(values[-1]))], center
+
+
 @pytest.mark.parametrize("name", LEARNED)
-def test_regressions_equal_scikit_learns_on_a_matrix_built_by_hand(name: str) -> None:
-    ys = series()
+@pytest.mark.parametrize("scaling", ["none", "seasonal"])
+def test_regressions_equal_scikit_learns_on_a_matrix_built_by_hand(name: str, scaling: str) -> None:
+    ys = series(trend=0.5)
+    ys[1][30] = np.nan
+    scales = [0.0 if scaling == "none" else np.nanmean(np.abs(y[SEASON:] - y[:-SEASON])) for y in ys]
     rows, targets = [], []
-    for y in ys:
-        for t in range(2, 59):  # a window of three values, and there is a next one
-            lag = y[t - 3] if t >= 3 else y[t]  # the newest stands in where the series has not begun
-            rows.append([y[t - 2], y[t - 1], y[t], lag, 1])
-            targets.append(y[t + 1])
-    model = ESTIMATORS[name].fit(np.float32(rows), np.float32(targets))
+    for y, scale in zip(ys, scales, strict=True):
+        for end in range(3, 60):
+            row, center = by_hand(list(y[:end]), scale)
+            if not np.isnan(y[end]):
+                rows.append(row)
+                targets.append((y[end] - center) / (scale or 1))
+    panel = panel_of(*ys)
+    base = ground(panel, scaling=scaling)
+    model = ESTIMATORS[name].fit(np.array(rows), targets)
     expected = []
-    for y in ys:
+    for y, scale in zip(ys, scales, strict=True):
         values = list(y)
         for _ in range(6):
-            x = [[values[-3], values[-2], values[-1], values[-4], 1]]
-            values.append(model.predict(np.float32(x)).item())
+            row, center = by_hand(values, scale)
+            values.append(center + (scale or 1) * model.predict([row]).item())
         expected.append(values[60:])
-    panel = panel_of(*ys)
-    np.testing.assert_allclose(forecast(name, ground(panel), panel), expected, rtol=1e-4)
+    np.testing.assert_allclose(forecast(name, base, panel), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", STATISTICAL)
@@ -151,9 +166,35 @@ def test_values_are_transformed_and_differenced_as_for_the_network(name: str) ->
     np.testing.assert_allclose(forecast(name, base, panel)[0], expected, rtol=1e-5)
 
 
+def test_a_series_shorter_than_the_window_is_padded_as_for_the_network() -> None:
+    long = series(n=1)[0]
+    base = ground(panel_of(long), scaling="seasonal")
+    scale = np.abs(long[SEASON:] - long[:-SEASON]).mean()
+    rows, targets = [], []
+    for end in range(3, 60):
+        row, center = by_hand(list(long[:end]), scale)
+        rows.append(row)
+        targets.append((long[end] - center) / scale)
+    model = Ridge().fit(rows, targets)
+    # A new series is scaled by its own rows: one value has no spread, so the unit stays.
+    first = 4 + model.predict([[0, 0, 0, 0, 1]]).item()
+    center = (4 + first) / 2
+    newest = first - center
+    second = center + model.predict([[0, 4 - center, newest, newest, 1]]).item()
+    panel = replace(panel_of([4.0]), unique_ids=("new",))
+    found = rival_forecasts(["ridge"], base, panel, panel.last_cutoffs, 2).y_hat["ridge"]
+    assert found[0] == pytest.approx([first, second], rel=1e-5)
+
+
+def test_ridge_of_values_that_hardly_differ_is_solved_without_a_warning() -> None:
+    panel = panel_of(*series(noise=0.01, length=66, trend=0))
+    assert np.isfinite(forecast("ridge", ground(panel, scaling="seasonal"), panel)).all()
+
+
 def test_forecasts_of_a_history_without_negative_values_are_not_negative() -> None:
     y = np.linspace(50, 0.5, 60)
-    assert forecast("ridge", ground(panel_of(y)), panel_of(y), horizon=12).min() == 0
+    later = panel_of(np.append(y, -y))
+    assert forecast("ridge", ground(panel_of(y)), later, horizon=12).min() == 0
     free = replace(ground(panel_of(y)), non_negative=False)
     assert forecast("ridge", free, panel_of(y), horizon=12).min() < 0
 

@@ -68,7 +68,7 @@ def test_a_constant_covariate_has_scale_one() -> None:
 def test_an_unknown_series_is_scaled_by_its_own_rows_and_a_known_one_as_in_training() -> None:
     trained = fit_scales(panel_of([1.0, 2, 3]), season_length=1, scaling="seasonal")
     panel = panel_of([10.0, 30.0, 50.0], [100.0, 200.0, 300.0])
-    scales = trained.for_panel(panel, {"s0": 0}, fit_scales(panel, season_length=1, scaling="seasonal"))
+    scales = trained.for_panel(panel, {"s0": 0}, season_length=1, scaling="seasonal")
     assert scales.center.tolist() == [2, 200]
     assert scales.scale.tolist() == [1, 100]
 

@@ -27,8 +27,8 @@ import zstandard
 from test_read import DAYS, config, written
 
 from tsforecast.config.location import REMOTES
-from tsforecast.errors import ConfigError, DataError, StoppedError
-from tsforecast.series import sources
+from tsforecast.errors import ConfigError, DataError, ResourceError, StoppedError
+from tsforecast.series import memory, sources
 from tsforecast.series.assemble import panel_from_table
 from tsforecast.series.read import place_of, read_table
 from tsforecast.series.sources import is_read
@@ -57,7 +57,9 @@ def bucket() -> Iterator[Any]:
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with so little memory that a megabyte is too much."""
-    monkeypatch.setattr(sources, "_memory_sizes", lambda: [400_000])
+    monkeypatch.setattr(memory, "_sizes", lambda: [400_000])
+    monkeypatch.setattr(memory, "_free", lambda: [100_000])
+    monkeypatch.setattr(sources, "_space_for_files", lambda: 200_000)
 
 
 def parquet(path: Path, **columns: Any) -> Path:
@@ -127,9 +129,11 @@ def test_a_zip_archive_is_refused_whatever_it_holds(tmp_path: Path, names: tuple
 def test_a_file_that_decompresses_without_end_is_refused(
     tmp_path: Path, ending: str, compress: Any, line_end: bytes
 ) -> None:
-    path = written(tmp_path, compress(b"ds,y\n" + (b"2024-01-01,1" + line_end) * 50_000), f"bomb.csv{ending}")
+    path = written(
+        tmp_path, compress(b"ds,y\n" + (b"2024-01-01,1" + line_end) * 500_000), f"bomb.csv{ending}"
+    )
 
-    with pytest.raises(DataError, match=r"decompresses to more than 0.0001 GB, a quarter of the memory"):
+    with pytest.raises(DataError, match=r"decompresses to more than 0.00\d* GB, a quarter of the memory"):
         read_table(config(path))
 
 
@@ -154,11 +158,9 @@ def test_mixed_line_ends_without_a_last_one_are_read(tmp_path: Path) -> None:
     assert read_table(config(path))["y"].tolist() == [1, 2, 3]
 
 
-def test_a_cell_of_ten_megabytes_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_row_may_have_ten_megabytes(tmp_path: Path) -> None:
     path = written(tmp_path, b"ds,y,note\n2024-01-01,1,\n2024-01-02,2," + b"x" * 10_000_000 + b"\n")
-
-    with pytest.raises(DataError, match=r"data.csv: line 3: field larger than field limit"):
-        read_table(config(path))
+    assert read_table(config(path))["y"].tolist() == [1, 2]
 
 
 def test_a_link_that_leads_nowhere_is_refused_with_where_it_leads(tmp_path: Path) -> None:
@@ -512,7 +514,7 @@ def test_a_damaged_parquet_file_is_refused_or_read(tmp_path: Path) -> None:
 def test_a_parquet_file_of_too_many_equal_rows_is_refused(tmp_path: Path, small_memory: None) -> None:
     path = parquet(tmp_path / "a.parquet", ds=[DAY] * 10_000, y=np.zeros(10_000))
 
-    with pytest.raises(DataError, match=r"a.parquet: 10000 rows of 2 columns take 0.00016 GB or more"):
+    with pytest.raises(ResourceError, match=r"a.parquet: about 10,000 rows or more take 0.0004 GB of memory"):
         read_table(config(path))
 
 

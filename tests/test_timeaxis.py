@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsforecast.errors import ConfigError, DataError
+from tsforecast.series import stretches, timeaxis
 from tsforecast.series.timeaxis import INTEGER, TimeAxis, axis_over, check_freq, infer_freq
 
 
@@ -264,3 +268,19 @@ def test_the_most_frequent_difference_wins_where_no_calendar_fits() -> None:
 def test_fewer_than_three_dates_have_no_frequency(ds: pd.DatetimeIndex) -> None:
     with pytest.raises(DataError, match=r"fewer than 3 different timestamps in a series; set data.freq"):
         infer_freq(ds, one_series(ds))
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12), data=st.data())
+def test_moves_are_counted_within_series_however_the_rows_are_cut(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.array(data.draw(st.lists(st.integers(0, 3), min_size=sum(lengths), max_size=sum(lengths))))
+    steps = [np.diff(values[begin:end]) for begin, end in pairwise(offsets)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stretches, "STRETCH", 4)
+        sizes, most = timeaxis._moves_within(values, offsets)
+
+    assert sizes == Counter(int(step) for each in steps for step in each if step)
+    assert most == max(np.count_nonzero(each) for each in steps)

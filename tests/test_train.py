@@ -26,6 +26,7 @@ def test_a_run_folder_holds_what_the_design_says(tmp_path: Path) -> None:
         if path.is_file()
     }
     assert files == {
+        "by_lead_time.csv",
         "config.yaml",
         "forecast.csv",
         "history.jsonl",

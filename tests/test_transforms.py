@@ -24,7 +24,7 @@ from tsforecast.series.panel import Cutoffs, Panel
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows.inspect import inspect
 from tsforecast.workflows.predict import load_run, predict
-from tsforecast.workflows.train import Trained, read_panel, train
+from tsforecast.workflows.train import Trained, read_data, train
 
 FRAME = seasonal_frame(n_series=3, length=72)
 AIR_PASSENGERS = Path(__file__).parents[1] / "data" / "air_passengers.csv"
@@ -237,7 +237,7 @@ def test_a_value_no_transform_takes_is_refused_with_series_and_line(
     path.write_text("\n".join(["shop,month,y", *rows]))
     data = {"path": str(path), "time": "month", "target": "y", "id": "shop"}
     with pytest.raises(DataError, match=words) as refused:
-        read_panel(config(data=data, transform=name, horizon=2))
+        read_data(config(data=data, transform=name, horizon=2))
     assert str(refused.value).startswith(f"{path}: line 16: series 'b': the value")
     assert refused.value.exit_code == 3
 
@@ -245,12 +245,12 @@ def test_a_value_no_transform_takes_is_refused_with_series_and_line(
 def test_all_values_of_the_kind_are_counted() -> None:
     frame = FRAME.assign(y=FRAME["y"].where(FRAME.index % 24 > 0, 0.0))
     with pytest.raises(DataError, match=r"\(9 such values in 3 series\)"):
-        read_panel(config(transform="log"), frame)
+        read_data(config(transform="log"), frame)
 
 
 def test_log1p_takes_zero() -> None:
     frame = FRAME.assign(y=FRAME["y"].where(FRAME.index % 24 > 0, 0.0))
-    panel, _ = read_panel(config(transform="log1p"), frame)
+    panel = read_data(config(transform="log1p"), frame).panel
     assert (panel.y == 0).sum() == 9
 
 
@@ -262,7 +262,7 @@ def test_new_data_that_the_transform_does_not_take_is_refused(tmp_path: Path) ->
 
 def test_unscaled_values_beyond_float32_are_refused() -> None:
     with pytest.raises(DataError, match=r"beyond 1e\+30.*set scaling: auto"):
-        read_panel(config(scaling="none"), FRAME.assign(y=FRAME["y"] * 1e40))
+        read_data(config(scaling="none"), FRAME.assign(y=FRAME["y"] * 1e40))
 
 
 def test_a_difference_longer_than_the_series_is_refused_in_its_words(tmp_path: Path) -> None:

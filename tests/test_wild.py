@@ -335,6 +335,69 @@ GOOD: dict[str, tuple[str | bytes, dict[str, Any]]] = {
         {"season_length": [1]},
     ),
     "exponents": (rows("day,y", days(), values(form="{:.3e}")), {}),
+    "date and time apart": (
+        rows("date,time,y", [h[:10] for h in hours()], [h[11:] for h in hours()], values(120)),
+        {"data.time": ["date", "time"], "data.freq": "h", "data.target": "y", "data.id": None},
+    ),
+    "beginning and end of each step": (
+        rows(
+            "Datum;Anfang;Ende;MWh",
+            days(120, "%d.%m.%Y", "h"),
+            days(120, "%H:%M", "h"),
+            days(120, "%H:%M", "h", start="2023-12-05 01:00"),
+            comma(values(120)),
+            separator=";",
+        ),
+        {"data.time": ["Datum", "Anfang"], "data.format.time_format": "%d.%m.%Y %H:%M", "data.freq": "h"},
+    ),
+    "date and hour apart": (
+        rows("date,hour,y", [h[:10] for h in hours()], [int(h[11:13]) for h in hours()], values(120)),
+        {"data.time": ["date", "hour"], "data.format.time_format": "auto", "data.freq": "h"},
+    ),
+    "date, hour and minute apart": (
+        rows(
+            "date,hour,minute,y",
+            days(120, "%Y/%m/%d", "15min"),
+            days(120, "%H", "15min"),
+            days(120, "%M", "15min"),
+            values(120),
+        ),
+        {"data.format.time_format": "%Y/%m/%d %H %M", "data.freq": "15min"},
+    ),
+    "year and month apart": (
+        rows("year,month,y", days(48, "%Y", "MS"), days(48, "%m", "MS"), values(48)),
+        {"data.time": ["year", "month"], "data.freq": "MS", "data.target": "y"},
+    ),
+    "year, month and day apart": (
+        rows("month,day,year,y", days(form="%m"), days(form="%d"), days(form="%Y"), values()),
+        {"data.time": ["year", "month", "day"], "data.format.time_format": "%Y %m %d", "data.freq": "D"},
+    ),
+    "two columns for the series": (
+        rows(
+            "store,item,day,y",
+            *zip(
+                *[(s, i, d, 5 + k % 7) for s in "ab" for i in "xy" for k, d in enumerate(days(40))],
+                strict=True,
+            ),
+        ),
+        {"data.id": ["store", "item"], "data.target": "y"},
+    ),
+    "three columns of numbers for the series": (
+        rows(
+            "day,region,store,item,sales",
+            *zip(
+                *[
+                    (d, r, s, i, r + s + i + k % 7)
+                    for r in (1, 2)
+                    for s in (1, 2)
+                    for i in (1, 2, 3)
+                    for k, d in enumerate(days(40))
+                ],
+                strict=True,
+            ),
+        ),
+        {"data.id": ["region", "store", "item"], "data.target": "sales"},
+    ),
     "one short series among long ones": (
         long() + "s9,2023-12-05,1\ns9,2023-12-06,2\ns9,2023-12-07,3\n",
         {"horizon": 8},
@@ -513,26 +576,19 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "column 'date'|no column holds timestamps",
     ),
     "an empty date": (with_row(PLAIN, 9, ",1"), "line 9, column 'day': .*empty|found ''"),
+    "hours from 1 to 24": (
+        rows("date,hour,y", [h[:10] for h in hours()], [int(h[11:13]) + 1 for h in hours()], values(120)),
+        "'hour' counts hours up to 24, expected 0 to 23; .*subtract 1",
+    ),
+    "a date and an hour that is none": (
+        rows("date,hour,y", [h[:10] for h in hours()], [int(h[11:13]) for h in hours()], values(120)).replace(
+            ",13,", ",99,"
+        ),
+        "'date' and 'hour' are one timestamp such as .2024-01-10 00., and not in every row",
+    ),
     "hours without a day": (
         rows("time,y", [f"{k:02d}:00" for k in range(24)], values(24)),
         "no column holds timestamps",
-    ),
-    "date and time apart": (
-        rows("date,time,y", [h[:10] for h in hours()], [h[11:] for h in hours()], values(120)),
-        "'date' holds a part of the time and 'time' another",
-    ),
-    "date and hour apart": (
-        rows("date,hour,y", [h[:10] for h in hours()], [int(h[11:13]) for h in hours()], values(120)),
-        "'date' holds a part of the time and 'hour' another",
-    ),
-    "year and month apart": (
-        rows(
-            "year,month,y",
-            [d[:4] for d in days(48, freq="MS")],
-            [int(d[5:7]) for d in days(48, freq="MS")],
-            values(48),
-        ),
-        "'year' holds a part of the time and 'month' another",
     ),
     "day and month without a year": (
         rows("month,day,y", [int(d[5:7]) for d in days()], [int(d[8:]) for d in days()], values()),
@@ -570,16 +626,6 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "rows that nothing tells apart": (
         rows("day,y", days(10) * 7, values()),
         "60 of 70 rows share their time",
-    ),
-    "two columns for the series": (
-        rows(
-            "store,item,day,y",
-            *zip(
-                *[(s, i, d, 5 + k % 7) for s in "ab" for i in "xy" for k, d in enumerate(days(20))],
-                strict=True,
-            ),
-        ),
-        "only 'store' and 'item' together tell apart",
     ),
     "an empty id": (long().replace("s1,2023-12-09,", ",2023-12-09,"), "column 'shop': the cell is empty"),
     "a series without a value": (long() + "".join(f"s9,{day},\n" for day in days(9)), "s9"),

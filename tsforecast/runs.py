@@ -16,9 +16,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ __all__ = [
     "Run",
     "check_target",
     "new_run",
+    "open_derived",
     "open_run",
     "refuse_inside_run",
     "verify_run",
@@ -85,6 +86,7 @@ class Run:
         model: what `write_model` was given, with ``format_version``.
         arrays: what `write_model` was given; every float is finite.
         metrics: the scores, or None where nothing was scored.
+        files: contents of the further files that were asked for, by name, where they are there.
     """
 
     path: Path
@@ -92,6 +94,7 @@ class Run:
     model: dict[str, Any]
     arrays: Arrays
     metrics: dict[str, Any] | None
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class _Entry(BaseModel):
@@ -199,20 +202,58 @@ def write_model(folder: Path, *, model: Mapping[str, Any], arrays: Mapping[str, 
     (folder / ARRAYS).write_bytes(arrays_bytes(in_order))
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path, *, also: Sequence[str] = ()) -> Run:
     """The run in a folder, every file but the plots compared with its hash.
 
     While the folder is being replaced, this is the old run or the new one.
+
+    Args:
+        path: the run folder.
+        also: names of further files whose contents are wanted.
 
     Raises:
         RunError: the folder is missing, incomplete, damaged, or of a newer format; names the file.
         ResourceError: its arrays do not fit into memory.
     """
     with _memory_errors(path):
-        contents, problems = _read(path, plots=False)
+        contents, problems = _read(path, plots=False, also=also)
         if problems:
             raise RunError(problems[0])
-        return _run(path, contents)
+        files = {name: contents[name] for name in also if name in contents}
+        return replace(_run(path, contents), files=files)
+
+
+@contextmanager
+def open_derived(path: Path, name: str) -> Iterator[BufferedReader | None]:
+    """A file that a later command made below ``derived/``, open for reading; None where there is none.
+
+    Nobody vouches for what it holds, but it lies in the run folder: no symbolic link is followed.
+
+    Args:
+        path: the run folder.
+        name: below ``derived/``, such as ``backtest/scores.csv``.
+
+    Raises:
+        RunError: it cannot be read, or is a symbolic link.
+    """
+    handles: list[int] = []
+    try:
+        with _opened(path) as folder, _derived_errors(folder.path / DERIVED / name):
+            handle = folder.handle
+            *folders, last = (DERIVED, *name.split("/"))
+            try:
+                for part in folders:
+                    handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+                    handles.append(handle)
+                file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=handle)
+            except FileNotFoundError:
+                yield None
+                return
+            with open(file, "rb") as stream:  # noqa: PTH123  (a Path cannot be opened relative to a handle)
+                yield stream
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def verify_run(path: Path) -> list[str]:
@@ -231,6 +272,15 @@ def verify_run(path: Path) -> list[str]:
         except RunError as error:
             return [str(error)]
     return []
+
+
+@contextmanager
+def _derived_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "is a symbolic link" if error.errno in (errno.ELOOP, errno.ENOTDIR) else error.strerror
+        raise RunError(f"{path}: cannot be read ({reason}); make it anew, or remove it.") from error
 
 
 @contextmanager
@@ -271,11 +321,11 @@ def _json_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _read(path: Path, *, plots: bool) -> tuple[dict[str, bytes], list[str]]:
+def _read(path: Path, *, plots: bool, also: Sequence[str] = ()) -> tuple[dict[str, bytes], list[str]]:
     """Contents of the files a `Run` is made of, and what is wrong with the folder."""
     for _ in range(_ATTEMPTS):
         with _opened(path) as folder:
-            contents, problems = _read_version(folder, plots=plots)
+            contents, problems = _read_version(folder, plots=plots, also=also)
             if not problems or not _was_replaced(folder):
                 return contents, problems
     raise RunError(
@@ -305,7 +355,7 @@ def _was_replaced(folder: _Folder) -> bool:
         return False
 
 
-def _read_version(folder: _Folder, *, plots: bool) -> tuple[dict[str, bytes], list[str]]:
+def _read_version(folder: _Folder, *, plots: bool, also: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
     contents: dict[str, bytes] = {}
     problems: list[str] = []
     try:
@@ -318,7 +368,7 @@ def _read_version(folder: _Folder, *, plots: bool) -> tuple[dict[str, bytes], li
     for name in sorted({*listed, *present, *_REQUIRED} - {MANIFEST}):
         try:
             entry = _checked_entry(folder, name, present.get(name), listed.get(name))
-            if name in _READ:
+            if name in _READ or name in also:
                 contents[name] = _checked_bytes(folder, name, entry)
             elif plots or not name.startswith(PLOTS):
                 _check_hash(folder, name, entry)

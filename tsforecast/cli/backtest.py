@@ -67,6 +67,14 @@ def backtest(
             "auto: the calendar where most series end together."
         ),
     ] = Align.AUTO,
+    rivals: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Models beside the naive ones: ridge, boosted_trees, auto_ets, auto_theta, auto_arima (these with "
+            "the statsforecast extra), all or none.",
+        ),
+    ] = "ridge,boosted_trees",
     settings: Set = None,
     out: Annotated[
         Path | None,
@@ -94,10 +102,16 @@ def backtest(
     from tsforecast.errors import ConfigError
     from tsforecast.runtime import keep_freed_memory
     from tsforecast.workflows import judgement
-    from tsforecast.workflows.backtest import Rolling, backtest, backtest_run
+    from tsforecast.workflows.backtest import Rolling, backtest, backtest_run, parse_rivals
 
     keep_freed_memory()
-    rolling = Rolling(n_windows=windows, stride=stride, refit=refit.value, align=align.value)
+    rolling = Rolling(
+        n_windows=windows,
+        stride=stride,
+        refit=refit.value,
+        align=align.value,
+        rivals=parse_rivals(rivals),
+    )
     is_run = subject.is_dir()
     path = out or (subject / "derived" / "backtest" if is_run else Path("runs") / f"{subject.stem}_backtest")
     # What a run derives is made anew as often as asked for.

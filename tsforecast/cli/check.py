@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tsforecast.cli.console import LogFile, Quiet, Set, Verbose, print_data, start_messages
+from tsforecast.cli.console import AsOf, DropLast, LogFile, Quiet, Set, Verbose, print_data, start_messages
 
 __all__ = ["check"]
 
@@ -16,6 +16,8 @@ def check(
     config: Annotated[Path, typer.Argument(help="The YAML file.", show_default=False)],
     settings: Set = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_of: AsOf = None,
+    drop_last: DropLast = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 for warnings as well.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -32,9 +34,11 @@ def check(
     import json
 
     from tsforecast.config.load import load_config
+    from tsforecast.series.cut import Cut
     from tsforecast.workflows import check as workflow
 
-    report = workflow.check(load_config(config, overrides=settings or ()))
+    loaded = load_config(config, overrides=settings or ())
+    report = workflow.check(loaded, cut=Cut(as_of, drop_last))
     if as_json:
         print_data(json.dumps(workflow.report_json(report, strict=strict), indent=2) + "\n")
     else:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tsforecast.cli.console import LogFile, Quiet, Set, Verbose, print_data, start_messages, watched_training
+from tsforecast.cli.console import (
+    PARTLY_DONE,
+    LogFile,
+    Quiet,
+    Set,
+    Verbose,
+    print_data,
+    start_messages,
+    watched_training,
+)
 
 __all__ = ["compare"]
 
@@ -68,7 +77,9 @@ def compare(
         workflow.write(path, found, overwrite=overwrite)
         document = {"folder": str(path), **workflow.comparison_json(found)}
         print_data(json.dumps(document, indent=2) + "\n")
-        return
-    print_data(workflow.table(found) + "\n")  # first, so that a disk that fails now loses no answer
-    workflow.write(path, found, overwrite=overwrite)
-    print_data(f"folder: {path}\n{workflow.verdict(found)}\n")
+    else:
+        print_data(workflow.table(found) + "\n")  # first, so that a disk that fails now loses no answer
+        workflow.write(path, found, overwrite=overwrite)
+        print_data(f"folder: {path}\n{workflow.verdict(found)}\n")
+    if any(not failure.forecast for failure in found.failures):
+        raise typer.Exit(PARTLY_DONE)

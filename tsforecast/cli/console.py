@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PARTLY_DONE",
+    "AsOf",
+    "DropLast",
     "LogFile",
     "Quiet",
     "Set",
@@ -44,6 +46,16 @@ Set: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. training.max_steps=50."
+    ),
+]
+AsOf: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="Forget everything after this time.", show_default=False),
+]
+DropLast: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--drop-last", metavar="N", min=0, help="Forget the last N steps of each series, such as this month."
     ),
 ]
 

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 import tsforecast
-from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, train
-from tsforecast.errors import StoppedError, TsforecastError
+from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, report, train
+from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
 
@@ -37,6 +37,7 @@ app.command("predict", short_help="Forecast from a run folder.")(predict.predict
 app.command("backtest", short_help="Judge a config or a run by forecasts of the past.")(backtest.backtest)
 app.command("compare", short_help="Train several cells alike: which one here?")(compare.compare)
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
+app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
 app.add_typer(config.app, name="config")
 
 
@@ -71,6 +72,9 @@ def run() -> int:
         # A report of several lines stays as it is, so that each line begins with its file:line:column.
         print(message if "\n" in message else f"tsforecast: {message}", file=sys.stderr)
         return error.exit_code
+    except MemoryError:
+        print("tsforecast: the memory ran out; use less data, or a machine with more.", file=sys.stderr)
+        return ResourceError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from tsforecast.cli.console import PARTLY_DONE, LogFile, Quiet, Verbose, print_data, start_messages
+from tsforecast.cli.console import (
+    PARTLY_DONE,
+    AsOf,
+    DropLast,
+    LogFile,
+    Quiet,
+    Verbose,
+    print_data,
+    start_messages,
+)
 
 __all__ = ["predict"]
 
@@ -50,10 +59,8 @@ def predict(
         typer.Option(metavar="N", min=1, max=10_000, help="Steps to forecast.  [default: as trained]"),
     ] = None,
     out: Annotated[str, typer.Option(metavar="FILE", help="CSV or .parquet file; `-` is stdout.")] = "-",
-    as_of: Annotated[
-        str | None,
-        typer.Option(metavar="DATE", help="Forget everything after this time.", show_default=False),
-    ] = None,
+    as_of: AsOf = None,
+    drop_last: DropLast = 0,
     quantiles: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="Quantile levels, e.g. 0.05,0.95.  [default: as trained]"),
@@ -81,7 +88,13 @@ def predict(
     workflow.check_out(data, out=None if out == "-" else Path(out), plots=plot)
     loaded = workflow.load_run(run, device=device)
     made = workflow.predict_all(
-        loaded, data, horizon=horizon, as_of=as_of, quantile_levels=levels, future=future
+        loaded,
+        data,
+        horizon=horizon,
+        as_of=as_of,
+        drop_last=drop_last,
+        quantile_levels=levels,
+        future=future,
     )
     frame, panel = made.frame, made.panel
     if plot is not None:

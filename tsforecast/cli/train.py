@@ -9,6 +9,8 @@ import typer
 
 from tsforecast.cli.console import (
     PARTLY_DONE,
+    AsOf,
+    DropLast,
     LogFile,
     Quiet,
     Set,
@@ -30,6 +32,8 @@ def train(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    as_of: AsOf = None,
+    drop_last: DropLast = 0,
     require_skill: Annotated[
         float | None,
         typer.Option(
@@ -51,15 +55,27 @@ def train(
 
     from tsforecast.config.load import load_config
     from tsforecast.runtime import keep_freed_memory
+    from tsforecast.series.cut import Cut
     from tsforecast.workflows import train as workflow
 
     keep_freed_memory()
     loaded = load_config(config, overrides=settings or ())
     path = run or Path("runs") / config.stem
     with watched_training(quiet=quiet) as watcher:
-        trained = workflow.train(loaded, path=path, overwrite=overwrite, resume=resume, watcher=watcher)
+        trained = workflow.train(
+            loaded,
+            path=path,
+            overwrite=overwrite,
+            resume=resume,
+            cut=Cut(as_of, drop_last),
+            watcher=watcher,
+        )
     if as_json:
-        counts = {"repairs": trained.repairs, "failures": len(trained.lost)}
+        counts = {
+            "left_out": trained.left_out,
+            "repairs": trained.repairs,
+            "failures": len(trained.lost),
+        }
         print_data(json.dumps({"run": str(path), **counts, **trained.metrics}, indent=2) + "\n")
     else:
         print_data(workflow.report(trained) + f"run folder: {path}\n")

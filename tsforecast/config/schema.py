@@ -6,7 +6,7 @@ of error messages, so that these cannot disagree. `auto` is resolved later, from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -60,6 +60,7 @@ FillPolicy = Literal["error", "mask", "interpolate", "ffill", "zero", "seasonal"
 InfinitePolicy = Literal["error", "mask"]
 NegativePolicy = Literal["keep", "error", "zero"]
 ForecastFallback = Literal["none", "seasonal_naive"]
+RepeatedHour = Literal["error", "first", "second"]
 BadSeriesPolicy = Literal["fail", "skip", "baseline"]
 
 CALENDAR_FEATURES: tuple[str, ...] = get_args(CalendarFeature)
@@ -168,6 +169,13 @@ class FormatConfig(_Section):
         "converted to it; `null` keeps them as they are.",
     )
 
+    repeated_hour: RepeatedHour = Field(
+        default="error",
+        title="repeated hour",
+        description="A local time that daylight saving makes the clock show twice, where a series has it once: refuse, "
+        "or take it for the `first` or `second`. Where a series has it twice, the order of its rows tells.",
+    )
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
@@ -236,6 +244,15 @@ class FormatConfig(_Section):
         return time_format
 
     @model_validator(mode="after")
+    def _hours_repeat_in_a_zone(self) -> FormatConfig:
+        if self.repeated_hour != "error" and self.timezone is None:
+            raise ValueError(
+                f"repeated_hour {self.repeated_hour!r} is for local times, and there is no timezone; name it, or "
+                "remove repeated_hour"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unit_or_pattern(self) -> FormatConfig:
         if self.unit is not None and self.time_format != "auto":
             raise ValueError(
@@ -293,13 +310,17 @@ class DataConfig(_Section):
     query: Text | None = Field(
         default=None, description="SQL query whose rows are the data, where `path` names a database."
     )
-    time: Text = Field(description="Column of timestamps, or of integers with `freq: integer`.")
+    time: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="Column of timestamps, or of integers with `freq: integer`; a list such as `[date, hour]` where a "
+        "timestamp stands in several columns."
+    )
     target: Text | Annotated[list[Text], Field(min_length=1)] = Field(
         description="Column to forecast; a list of columns for a wide file with one series per column."
     )
-    id: Text | None = Field(
+    id: Text | Annotated[list[Text], Field(min_length=1)] | None = Field(
         default=None,
-        description="Column that names the series, read as text; `null` for one series or a wide file.",
+        description="Column that names the series, read as text; a list such as `[store, item]` where it takes "
+        "several; `null` for one series or a wide file.",
     )
     freq: Text = Field(
         default="auto",
@@ -357,15 +378,28 @@ class DataConfig(_Section):
             )
         return self
 
-    @field_validator("target", "calendar")
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns a timestamp stands in."""
+        return _as_tuple(self.time)
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a series; empty where none does."""
+        return _as_tuple(self.id)
+
+    @field_validator("time", "target", "id", "calendar")
     @classmethod
-    def _each_once(cls, names: str | list[str]) -> str | list[str]:
-        return names if isinstance(names, str) else _unique(names)
+    def _each_once(cls, names: str | list[str] | None) -> str | list[str] | None:
+        return _unique(names) if isinstance(names, list) else names
 
     @model_validator(mode="after")
     def _one_meaning_per_column(self) -> DataConfig:
-        targets = [self.target] if isinstance(self.target, str) else self.target
-        meanings = {"time": [self.time], "id": [self.id] if self.id else [], "target": targets}
+        meanings: dict[str, Sequence[str]] = {
+            "time": self.time_columns,
+            "id": self.id_columns,
+            "target": _as_tuple(self.target),
+        }
         meanings |= {
             f"covariates.{kind}": getattr(self.covariates, kind) for kind in ("static", "past", "future")
         }
@@ -397,6 +431,12 @@ class DataConfig(_Section):
                     f"format.{name} {getattr(self.format, name)!r} is for timestamps, and freq: integer counts "
                     f"steps; remove one of them"
                 )
+        if len(self.time_columns) > 1 and (self.freq == "integer" or self.format.unit is not None):
+            counted = "freq: integer" if self.freq == "integer" else f"format.unit {self.format.unit!r}"
+            raise ValueError(
+                f"time {list(self.time_columns)!r} names the parts of a timestamp, and {counted} is for one column of "
+                "integers; keep one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -677,6 +717,10 @@ def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldIn
 def _clipped(text: str) -> str:
     """A text in quotes for a message, which stays one line however long the text is."""
     return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")
+
+
+def _as_tuple(names: str | list[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _unique(values: list[Item]) -> list[Item]:

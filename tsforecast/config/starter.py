@@ -24,9 +24,9 @@ class StarterGuess:
 
     Attributes:
         path: the file, absolute or from the current folder on.
-        time: column of timestamps.
+        time: column of timestamps, or all columns they stand in.
         target: column to forecast, or all columns of a wide file.
-        id: column that names the series.
+        id: column that names the series, or all columns that do.
         freq: pandas offset alias, or `integer`.
         season_length: steps in each season, the most important first, or `auto`.
         horizon: steps to forecast.
@@ -38,9 +38,9 @@ class StarterGuess:
     """
 
     path: str
-    time: str
+    time: str | list[str]
     target: str | list[str]
-    id: str | None
+    id: str | list[str] | None
     freq: str
     season_length: list[int] | str
     horizon: int

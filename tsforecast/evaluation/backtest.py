@@ -33,8 +33,8 @@ Forecaster = Callable[[Panel, int], FloatArray]
 
 # Rows that a panel of series cut at many cutoffs may hold: 160 MB.
 CHUNK_ROWS = 20_000_000
-# Windows lie in this share of the series, so that most of it is left to learn from.
-TESTED_SHARE = 1 / 3
+# Windows that do not overlap from which a difference can be told from chance (see significance.py).
+ENOUGH = 8
 # Series that must end together for origins to lie at one moment.
 TOGETHER = 0.8
 # A rollout is flat where the second half of its horizon moves less than this share of what came.
@@ -101,9 +101,13 @@ def ends_together(panel: Panel, *, within: int) -> bool:
 
 
 def choose_windows(panel: Panel, *, horizon: int, stride: int, most: int) -> int:
-    """Windows that fit into the last third of the median series, at least one."""
-    room = int(TESTED_SHARE * float(np.median(panel.lengths))) - horizon
-    return min(1 + max(room, 0) // stride, most)
+    """Windows that fit into the last third of the median series, or as many as can be told from chance into the half.
+
+    At least one, whether it fits or not.
+    """
+    median = float(np.median(panel.lengths))
+    in_third, in_half = (1 + max(int(share * median) - horizon, 0) // stride for share in (1 / 3, 1 / 2))
+    return min(max(in_third, ENOUGH) if in_half >= ENOUGH else in_third, most)
 
 
 def rolling_origins(panel: Panel, *, horizon: int, n_windows: int, stride: int, align: str) -> list[Origin]:

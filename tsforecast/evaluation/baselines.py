@@ -43,11 +43,11 @@ def drift(panel: Panel, cutoffs: Cutoffs, horizon: int, _season_length: int) -> 
 
 
 def window_average(panel: Panel, cutoffs: Cutoffs, horizon: int, season_length: int) -> FloatArray:
-    """The mean of the last ``season_length`` values, repeated, ``(n_cutoffs, horizon)``.
+    """The mean of the last season, or of as many values as are forecast where there is none, ``(n_cutoffs, horizon)``.
 
     Masked values do not count; where all are masked it is the newest value before them.
     """
-    rows = cutoffs.rows[:, None] - np.arange(season_length)
+    rows = cutoffs.rows[:, None] - np.arange(season_length if season_length > 1 else horizon)
     inside = rows >= panel.offsets[cutoffs.series, None]
     values = np.where(inside, panel.y[np.maximum(rows, 0)], np.nan)
     count = (~np.isnan(values)).sum(axis=1)
@@ -105,8 +105,8 @@ def _seasonal_indices(y: FloatArray, season_length: int) -> FloatArray | None:
     count = np.bincount(phase[known], minlength=season_length)
     total = np.bincount(phase[known], weights=ratio[known], minlength=season_length)
     index: FloatArray = total / np.maximum(count, 1)
-    usable = np.isfinite(index).all() and (index > 0).all()
-    return index / index.mean() if usable else None
+    # Only their ratios are used, so they need not average to 1.
+    return index if np.isfinite(index).all() and (index > 0).all() else None
 
 
 def _is_seasonal(y: FloatArray, season_length: int) -> bool:

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tsforecast.series.magnitude import binary_unit
+from tsforecast.series.magnitude import SMALLEST, binary_unit
 from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 
 __all__ = [
@@ -429,7 +429,7 @@ def seasonal_scale(panel: Panel, cutoffs: Cutoffs, season_length: int) -> Season
 
     All cutoffs of a series share one scale, so that their errors can be averaged. A series without a full
     season and one more row is scaled by its changes from row to row. Pairs with a missing value do not count.
-    A series that repeats itself exactly has no scale.
+    A series that repeats itself exactly, or changes by less than 1e-305, has no scale.
 
     Args:
         panel: holds the history of every cutoff.
@@ -458,7 +458,7 @@ def seasonal_scale(panel: Panel, cutoffs: Cutoffs, season_length: int) -> Season
     np.maximum.at(largest, series, change)
     unit = binary_unit(largest)
     square = _mean_by_series(np.square(change / unit[series]), series, panel.n_series)
-    defined = absolute > ROUNDING * level
+    defined = absolute > np.maximum(ROUNDING * level, SMALLEST)
     return SeasonalScale(
         mae=np.where(defined, absolute, np.nan)[cutoffs.series],
         rmse=np.where(defined, unit * np.sqrt(square), np.nan)[cutoffs.series],

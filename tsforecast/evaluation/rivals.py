@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from tsforecast.errors import DataError
+from tsforecast.evaluation.backtest import Forecaster, forecasts_at
 from tsforecast.evaluation.baselines import seasonal_naive
 from tsforecast.features.auto import least_history
 from tsforecast.features.scaling import Scales, fit_scales, window_scale
@@ -80,7 +81,7 @@ class RivalForecasts:
     notes: list[str] = field(default_factory=list)
 
 
-class Forecaster(Protocol):
+class FittedRival(Protocol):
     """A fitted rival."""
 
     def forecast(
@@ -99,7 +100,7 @@ class Rival:
         most: most forecasts it is asked for; more would take hours.
     """
 
-    fit: Callable[[Ground], Forecaster]
+    fit: Callable[[Ground], FittedRival]
     extra: str = ""
     most: int | None = None
 
@@ -134,9 +135,9 @@ def rival_forecasts(
         if not reason:
             try:
                 deadline = time.monotonic() + seconds
-                fitted = rival.fit(ground)
-                found.y_hat[name], note = fitted.forecast(panel, cutoffs, horizon, deadline=deadline)
-                found.notes.extend([f"{name}: {note}."] if note else [])
+                forecaster, notes = _from_last(rival.fit(ground), deadline)
+                found.y_hat[name] = forecasts_at(panel, cutoffs, horizon, forecaster)
+                found.notes.extend(f"{name}: {note}." for note in notes)
             except _OutOfTimeError as stop:
                 reason = f"{stop} in {seconds:g} s"
             except DataError as error:
@@ -144,6 +145,18 @@ def rival_forecasts(
         if reason:
             found.notes.append(f"{name} is left out: {reason}.")
     return found
+
+
+def _from_last(fitted: FittedRival, deadline: float) -> tuple[Forecaster, list[str]]:
+    """A fitted rival as a forecaster from the end of each series, and a list that its notes come to."""
+    notes: list[str] = []
+
+    def forecaster(ended: Panel, horizon: int) -> FloatArray:
+        y_hat, note = fitted.forecast(ended, ended.last_cutoffs, horizon, deadline=deadline)
+        notes.extend([note] if note else [])
+        return y_hat
+
+    return forecaster, notes
 
 
 def _objection(rival: Rival, n_forecasts: int) -> str:
@@ -182,8 +195,9 @@ class _Regression:
         transform = self.ground.transform.for_panel(panel, known)
         levels = transform.levels(panel)
         seen = transform.differences(levels)
-        own = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
-        scales = self.scales.for_panel(seen, known, own)
+        scales = self.scales.for_panel(
+            seen, known, season_length=features.season_length, scaling=features.scaling
+        )
         reader = _reader(seen, features, scales, horizon)
         chunk = max(1, CHUNK_VALUES // ((features.history + horizon) * features.input_size))
         steps = np.empty((len(cutoffs), horizon))
@@ -341,13 +355,13 @@ def _floor(panel: Panel, cutoffs: Cutoffs, non_negative: bool | None) -> FloatAr
     return np.where(so_far == 0, 0.0, -np.inf)
 
 
-def _ridge(ground: Ground) -> Forecaster:
+def _ridge(ground: Ground) -> FittedRival:
     from sklearn.linear_model import Ridge
 
     return _fit_regression(ground, Ridge(), _one_hot(ground.features.n_categories))
 
 
-def _trees(ground: Ground) -> Forecaster:
+def _trees(ground: Ground) -> FittedRival:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     words = ground.features.n_categories
@@ -425,7 +439,7 @@ def _without_gaps(y: FloatArray) -> FloatArray:
     return np.interp(np.arange(len(y)), known, y[known]) if len(known) else np.zeros(len(y))
 
 
-def _statistical(name: str) -> Callable[[Ground], Forecaster]:
+def _statistical(name: str) -> Callable[[Ground], FittedRival]:
     return lambda ground: _Statistical(name, ground.features.season_length)
 
 

@@ -54,7 +54,14 @@ class Difference:
 
 
 def judge(
-    panel: Panel, cutoffs: Cutoffs, own: FloatArray, other: FloatArray, *, season_length: int, seed: int = 1
+    panel: Panel,
+    cutoffs: Cutoffs,
+    own: FloatArray,
+    other: FloatArray,
+    *,
+    season_length: int,
+    times: IntArray | None = None,
+    seed: int = 1,
 ) -> Difference:
     """The difference of two models' MASE, or of their MAE where no series has a MASE.
 
@@ -67,15 +74,17 @@ def judge(
         own: the model's forecasts, ``(n_cutoffs, horizon)``.
         other: the other's, likewise.
         season_length: steps in the season that scales the errors.
+        times: step at which each forecast is made, ``(n_cutoffs,)``; None: where it lies on the time axis.
         seed: of the bootstrap.
     """
+    times = panel.positions(cutoffs) if times is None else times
     horizon = own.shape[1]
     y, unit = actuals(panel, cutoffs, horizon), seasonal_scale(panel, cutoffs, season_length).mae
     errors = [mae(y, y_hat) if np.isnan(unit).all() else mase(y, y_hat, unit) for y_hat in (own, other)]
     both = np.isfinite(errors[0]) & np.isfinite(errors[1])
     if not both.any():
         return Difference(math.nan, why_not="no forecast of both can be scored")
-    times, place = np.unique(panel.positions(cutoffs)[both], return_inverse=True)
+    times, place = np.unique(times[both], return_inverse=True)
     difference = np.bincount(place, weights=(errors[0] - errors[1])[both]) / np.bincount(place)
     n_series = len(np.unique(cutoffs.series[both]))
     overlap = _overlap(times, horizon)

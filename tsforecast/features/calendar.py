@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.schema import CalendarFeature
-from tsforecast.errors import ConfigError
+from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.timeaxis import TimeAxis
 
@@ -155,7 +155,13 @@ def shows_season(axis: TimeAxis, names: Sequence[str], season_length: int) -> bo
 
 
 def _days_per_step(axis: TimeAxis) -> float:
-    first, last = pd.DatetimeIndex(axis.timestamps(np.array([0, 100])))
+    try:
+        ends = axis.timestamps(np.array([0, 100]))
+    except (
+        DataError
+    ):  # data near the year 9999, which is refused only where its forecast would leave the calendar
+        ends = axis.timestamps(np.array([-100, 0]))
+    first, last = pd.DatetimeIndex(ends)
     return float((last - first) / pd.Timedelta(days=1)) / 100
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsforecast.series.magnitude import binary_unit
+from tsforecast.series.magnitude import SMALLEST, binary_unit
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 
 __all__ = ["SCALINGS", "UNCENTERED", "Scales", "fit_scales", "lost_in_float32", "window_scale"]
@@ -52,14 +52,17 @@ class Scales:
     static_center: FloatArray = field(default_factory=lambda: np.empty(0))
     static_scale: FloatArray = field(default_factory=lambda: np.empty(0))
 
-    def for_panel(self, panel: Panel, known: dict[str, int], own: Scales) -> Scales:
-        """These scales in the order of ``panel``; a series that is not in ``known`` takes them from ``own``."""
+    def for_panel(
+        self, panel: Panel, known: Mapping[str, int], *, season_length: int, scaling: str
+    ) -> Scales:
+        """These scales in the order of ``panel``; a series that is not in ``known`` is scaled by its own rows."""
         index = np.array([known.get(name, -1) for name in panel.unique_ids], dtype=np.int64)
-        return replace(
-            self,
-            center=np.where(index >= 0, self.center[index], own.center),
-            scale=np.where(index >= 0, self.scale[index], own.scale),
-        )
+        center, scale = self.center[index], self.scale[index]
+        new = np.flatnonzero(index < 0)
+        if new.size:
+            own = fit_scales(panel.select(new), season_length=season_length, scaling=scaling)
+            center[new], scale[new] = own.center, own.scale
+        return replace(self, center=center, scale=scale)
 
 
 def fit_scales(panel: Panel, *, season_length: int, scaling: str) -> Scales:
@@ -84,13 +87,14 @@ def fit_scales(panel: Panel, *, season_length: int, scaling: str) -> Scales:
     center, *spreads = SCALINGS[scaling].fit(values)
     for spread in reversed(spreads):
         scale = np.where(spread > NOISE * largest, spread, scale)
+    scale = np.where(scale * unit > SMALLEST, scale * unit, 1.0)
     past_center, past_scale = _standard(panel.past, panel.past_names, panel.categories)
     known = panel.future[panel.future_rows] if panel.future_names else panel.future
     future_center, future_scale = _standard(known, panel.future_names, panel.categories)
     static_center, static_scale = _standard(panel.static, panel.static_names, panel.categories)
     return Scales(
         center=center * unit,
-        scale=scale * unit,
+        scale=scale,
         past_center=past_center,
         past_scale=past_scale,
         future_center=future_center,

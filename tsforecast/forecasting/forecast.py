@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from tsforecast.errors import DataError
-from tsforecast.features.scaling import Scales, fit_scales
+from tsforecast.features.scaling import Scales
 from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
@@ -97,8 +97,10 @@ class FittedModel:
         """Transformed windows of any panel; series the model has not seen are scaled by their own rows."""
         transform = self.transform_of(panel)
         panel = transform.differences(transform.levels(panel))
-        own = fit_scales(panel, season_length=self.features.season_length, scaling=self.features.scaling)
-        scales = self.scales.for_panel(panel, self._known, own)
+        features = self.features
+        scales = self.scales.for_panel(
+            panel, self._known, season_length=features.season_length, scaling=features.scaling
+        )
         return WindowReader(panel, self.features, scales, horizon=horizon, device=self.device)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ from tsforecast.config.schema import DataConfig, RepairConfig
 from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.check import Finding, Rows, find, find_by_series
+from tsforecast.series.memory import memory_errors, refuse_beyond_memory
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of, place_of
 from tsforecast.series.repair import FILLS, MERGES
 from tsforecast.series.seasons import default_season_lengths
+from tsforecast.series.stretches import stretches
 from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex, axis_over, check_freq, infer_freq
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+Codes: TypeAlias = npt.NDArray[np.integer[Any]]  # which of the names each row has
 
 # More steps than this for each row there is are no gaps but a wrong date.
 MAX_STEPS_PER_ROW = 100
@@ -98,8 +102,16 @@ def panel_from_table(
     Raises:
         ConfigError: the frequency is not one.
         DataError: the data has a defect for which no repair is named; the message has a line for each kind.
+        ResourceError: it does not fit in memory.
     """
     where = name_of(where or data.path)
+    with memory_errors(where):
+        return _checked_panel(table, data, freq=freq, where=where)
+
+
+def _checked_panel(
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str
+) -> tuple[Panel, dict[str, int]]:
     rows, aside = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
         raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
@@ -142,15 +154,18 @@ def _panel(grid: Grid, rows: Rows, aside: Aside, data: DataConfig, where: str) -
             series={rows.unique_ids[s]: "no row with a value in every column" for s in empty},
         )
     history = np.concatenate([[0], np.cumsum(lengths)])
-    kept = np.arange(history[-1]) + np.repeat(grid.offsets[:-1] - history[:-1], lengths)
+    values = grid.values
+    if not np.array_equal(history, grid.offsets):
+        values = values[np.arange(history[-1]) + np.repeat(grid.offsets[:-1] - history[:-1], lengths)]
     n_past = len(covariates.past)
-    values = grid.values[kept]
     return Panel(
         axis=rows.axis,
         unique_ids=rows.unique_ids,
         offsets=history,
         starts=grid.starts,
-        y=np.ascontiguousarray(values[:, 0]),
+        y=np.require(
+            np.ascontiguousarray(values[:, 0]), requirements="W"
+        ),  # a table's own is not for writing
         past=np.ascontiguousarray(values[:, 1 : 1 + n_past]),
         past_names=tuple(covariates.past),
         future=np.ascontiguousarray(grid.values[:, 1 + n_past :]),
@@ -212,25 +227,30 @@ def rows_of_table(
     covariates = data.covariates
     columns = ["y", *covariates.past, *covariates.future]
     categories = _categories(table, covariates.categorical, where)
-    values = np.column_stack([numbered(table[column], categories.get(column)) for column in columns])
+    values = _side_by_side([numbered(table[column], categories.get(column)) for column in columns])
     order, codes, names = _order_of(table)
     if not isinstance(data.target, str):
         inside = _inside(values[order, 0], _offsets_of(codes[order]), to_the_end=bool(covariates.future))
         order = np.arange(len(values))[order][inside]
-    offsets = np.searchsorted(codes[order], np.arange(len(names) + 1, dtype=codes.dtype))
+        offsets = np.searchsorted(codes[order], np.arange(len(names) + 1).astype(codes.dtype))
+    else:
+        offsets = _offsets_of_all(codes, len(names))
+    del codes
     if (empty := np.flatnonzero(np.diff(offsets) == 0)).size:
         raise DataError(
             f"{where}: series {shown(names[empty[0]])} has no value; remove it from data.target.",
             code="V407",
             series={names[s]: "no value" for s in empty},
         )
+    sorted_anew = 0 if isinstance(order, slice) else 8 * (2 + len(columns))
+    refuse_beyond_memory(where, len(table), 8 * (1 + len(columns)) + sorted_anew)
     ds = times_of(table)[order]
     try:
         axis = axis_over(ds, _freq_of(ds, offsets) if freq == "auto" else check_freq(freq))
         positions = axis.floor(ds)
     except DataError as error:
         raise DataError(f"{where}: {error}", code=error.code) from error
-    values = values[order]
+    values = values[order]  # a view where the order is that of the table
     ends = _ends(values[:, 0], offsets) if covariates.future else offsets[1:]
     if (empty := np.flatnonzero(ends == offsets[:-1])).size:
         raise DataError(
@@ -238,8 +258,11 @@ def rows_of_table(
             code="V407",
             series={names[s]: "no value" for s in empty},
         )
-    ahead = np.arange(len(values)) >= np.repeat(ends, np.diff(offsets))
-    values[ahead, : 1 + len(covariates.past)] = 0.0  # nothing is missing there; cut off once the grid is laid
+    if covariates.future:
+        ahead = np.arange(len(values)) >= np.repeat(ends, np.diff(offsets))
+        values[ahead, : 1 + len(covariates.past)] = (
+            0.0  # nothing is missing there; cut off once the grid is laid
+        )
     rows = Rows(
         axis=axis,
         unique_ids=names,
@@ -248,7 +271,7 @@ def rows_of_table(
         positions=positions,
         values=values,
         columns=(str(data.target) if data.id else "", *columns[1:]),
-        file_rows=table.index.to_numpy()[order],
+        file_rows=_rows_of_file(table.index, order),
         ends=ends if covariates.future else None,
     )
     return rows, Aside(
@@ -285,6 +308,11 @@ def numbered(column: pd.Series[Any], words: tuple[str, ...] | None) -> FloatArra
     return codes
 
 
+def _side_by_side(columns: Sequence[FloatArray]) -> FloatArray:
+    """The columns of a matrix; of a single one a view, which nothing is written to."""
+    return columns[0][:, None] if len(columns) == 1 else np.column_stack(columns)
+
+
 def _ends(y: FloatArray, offsets: IntArray) -> IntArray:
     """One past the last row of each series that has a target, ``(n_series,)``; its first row where none has."""
     row = np.where(np.isnan(y), -1, np.arange(len(y)))
@@ -314,7 +342,7 @@ def _static(
         wrong = np.flatnonzero((values != expected) | np.isnan(values))
         if wrong.size:
             series = int(_series_of(wrong[:1], offsets)[0])
-            place = place_of(data, where, int(table.index.to_numpy()[order][wrong[0]]))
+            place = place_of(data, where, int(_rows_of_file(table.index, order)[wrong[0]]))
             found = table[column].to_numpy()[order][[offsets[series], wrong[0]]]
             problem = (
                 "has no value" if pd.isna(found[1]) else f"is {found[1]!s}, and {found[0]!s} in its first row"
@@ -331,27 +359,72 @@ def _static(
     return static
 
 
-def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, npt.NDArray[np.integer[Any]], tuple[str, ...]]:
+def _rows_of_file(index: pd.Index[int], order: IntArray | slice) -> pd.Index[int]:
+    """The index of a table in an order, which it is itself where the table has all rows of a file."""
+    if (
+        isinstance(index, pd.RangeIndex)
+        and index.start == 0
+        and index.step == 1
+        and not isinstance(order, slice)
+    ):
+        return pd.Index(order, copy=False)
+    return index[order]
+
+
+def _order_of(table: pd.DataFrame) -> tuple[IntArray | slice, Codes, tuple[str, ...]]:
     """The order of the rows by series and time, the series of each row before ordering, and their names.
 
     Rows with the same timestamp keep the order they have in the file.
     """
     ids = pd.Categorical(table["unique_id"])
-    if (np.bincount(ids.codes, minlength=len(ids.categories)) == 0).any():
+    if not _all_used(ids):
         ids = ids.remove_unused_categories()
     names = np.asarray(ids.categories, dtype=object)
     by_name = np.argsort(names)
-    rank = np.empty(len(names), dtype=np.int32)
-    rank[by_name] = np.arange(len(names), dtype=np.int32)
-    codes = np.take(rank, ids.codes, mode="clip")  # all are there: no need to check each
+    codes = _ranked(ids.codes, by_name)
     times = times_of(table)
     clock = times.asi8 if isinstance(times, pd.DatetimeIndex) else times
-    same = codes[1:] == codes[:-1]
-    if (codes[1:] >= codes[:-1]).all() and (clock[1:] >= clock[:-1])[same].all():
-        order: IntArray | slice = slice(None)  # taking rows by it copies nothing
-    else:
-        order = np.lexsort((clock, codes))
-    return order, codes, tuple(map(str, names[by_name]))
+    return _sorting(codes, clock), codes, tuple(map(str, names[by_name]))
+
+
+def _sorting(codes: Codes, clock: IntArray) -> IntArray | slice:
+    """What puts the rows in order by series and, within each, by time; a slice copies nothing."""
+    if _in_order(codes, clock, slice(None)):
+        return slice(None)
+    by_series = np.argsort(codes, kind="stable")  # quicker than by time as well, which is often in order
+    return by_series if _in_order(codes, clock, by_series) else np.lexsort((clock, codes))
+
+
+def _all_used(ids: pd.Categorical) -> bool:
+    """Whether each name has a row."""
+    used = np.zeros(len(ids.categories), dtype=np.bool_)
+    for part in stretches(len(ids)):
+        used[ids.codes[part]] = True
+    return bool(used.all())
+
+
+def _ranked(codes: Codes, by_name: IntArray) -> Codes:
+    """The place of each row's series among the sorted names, ``(n_rows,)``."""
+    if (by_name[1:] > by_name[:-1]).all():  # they are sorted
+        return codes
+    rank = np.empty_like(by_name, dtype=codes.dtype)
+    rank[by_name] = np.arange(len(by_name), dtype=codes.dtype)
+    ranked = np.empty_like(codes)
+    for part in stretches(len(codes)):
+        np.take(rank, codes[part], mode="clip", out=ranked[part])  # all are there: no need to check each
+    return ranked
+
+
+def _in_order(codes: Codes, clock: IntArray, order: IntArray | slice) -> bool:
+    """Whether the rows, taken in an order, are by series and, within each, by time."""
+    for part in stretches(len(codes) - 1):
+        both = slice(part.start, part.stop + 1)  # each row and the one after it
+        rows = both if isinstance(order, slice) else order[both]
+        code, moment = codes[rows], clock[rows]
+        later, same = code[1:] > code[:-1], code[1:] == code[:-1]
+        if not (later | (same & (moment[1:] >= moment[:-1]))).all():
+            return False
+    return True
 
 
 def times_of(table: pd.DataFrame) -> TimeIndex:
@@ -359,9 +432,17 @@ def times_of(table: pd.DataFrame) -> TimeIndex:
     return ds.to_numpy() if pd.api.types.is_integer_dtype(ds.dtype) else pd.DatetimeIndex(ds)
 
 
-def _offsets_of(codes: npt.NDArray[np.integer[Any]]) -> IntArray:
+def _offsets_of_all(codes: Codes, n_series: int) -> IntArray:
+    """As :func:`_offsets_of`, from codes in any order."""
+    counts = np.zeros(n_series, dtype=np.int64)
+    for part in stretches(len(codes), at_least=n_series):
+        counts += np.bincount(codes[part], minlength=n_series)
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
+def _offsets_of(codes: Codes) -> IntArray:
     """First row of each series and the end of the last, from the ordered codes of the rows."""
-    return np.searchsorted(codes, np.arange(codes.max(initial=-1) + 2, dtype=codes.dtype))
+    return np.searchsorted(codes, np.arange(int(codes.max(initial=-1)) + 2).astype(codes.dtype))
 
 
 def _freq_of(ds: TimeIndex, offsets: IntArray) -> str:

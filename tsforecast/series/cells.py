@@ -7,22 +7,26 @@ dictionary-encoded, so that each spelling is read once, however many series shar
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tsforecast.series.advice import NO_DATA, advice_on_number, is_no_data
 from tsforecast.series.panel import FloatArray, IntArray
 
 __all__ = [
     "MISSING",
     "CellError",
+    "clipped",
+    "dictionary_of",
     "fitting_formats",
-    "in_zone",
+    "is_text",
     "looks_like_number",
     "number_marks",
     "to_ids",
@@ -34,6 +38,7 @@ __all__ = [
 ]
 
 Column = Any  # a pyarrow array; pyarrow ships no types
+Number = TypeVar("Number", bound=np.generic)
 
 # Cells that say there is no value.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "none", "-")
@@ -46,6 +51,8 @@ ISO_TEXT = (
 # The week of ISO 8601 and the quarter, each of which is the name of its first day.
 WEEK_TEXT = r"^(\d{4})-?W(\d{2})$"
 QUARTER_TEXT = r"^(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[-/ ](\d{4}))$"
+# Days since the end of 1899, from 1980 to 2064.
+EXCEL_DAY = r"^(?:29|[345]\d)\d{3}(?:\.\d+)?$"
 BLANKS = " \t\u00a0"
 
 # Kinds of columns that hold numbers; one without any value has a kind of its own.
@@ -114,13 +121,13 @@ def to_ids(column: Column) -> pd.Categorical:
     Raises:
         CellError: an empty name, or a column of neither text nor integers.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(f"type {column.type} cannot name series; expected text or integers", code="I202")
-    encoded = _encoded(column)
+    encoded = dictionary_of(column)
     names = encoded.dictionary.to_pylist()
-    codes = np.asarray(pc.fill_null(encoded.indices, -1))
+    codes = _codes(encoded)
     nameless = [-1, *(code for code, name in enumerate(names) if not name)]
-    if codes.min(initial=0) < 0 or len(nameless) > 1:
+    if encoded.null_count or len(nameless) > 1:
         wrong = np.flatnonzero(np.isin(codes, nameless))
         if len(wrong):  # a dictionary may hold a name that no row has
             raise CellError(
@@ -128,7 +135,7 @@ def to_ids(column: Column) -> pd.Categorical:
                 wrong,
                 code="I201",
             )
-    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"))
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str"), validate=False)
 
 
 def to_words(column: Column) -> pd.Series[str]:
@@ -137,7 +144,7 @@ def to_words(column: Column) -> pd.Series[str]:
     Raises:
         CellError: a column of neither text, integers nor booleans.
     """
-    if not _is_text(column) and not any(
+    if not is_text(column) and not any(
         of_kind(column.type) for of_kind in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
     ):
         raise CellError(f"type {column.type} is no category; expected text or integers", code="V402")
@@ -154,8 +161,8 @@ def to_numbers(column: Column, *, decimal: str = ".", thousands: str | None = No
         CellError: text that is no number, a number that float64 cannot hold, or a column of another type.
     """
     kind = column.type
-    if _is_text(column):
-        return _numbers_from_text(column.cast(pa.string()), decimal=decimal, thousands=thousands)
+    if is_text(column):
+        return _each_spelling(column, partial(_numbers_from_text, decimal=decimal, thousands=thousands))
     if not any(is_kind(kind) for is_kind in NUMERIC):
         raise CellError(f"type {kind} is not numeric; expected integers or floats", code="V402")
     try:
@@ -176,19 +183,12 @@ def to_integers(column: Column) -> IntArray:
     if pa.types.is_integer(column.type):
         _refuse_null(column)
         return np.asarray(column.cast(pa.int64()).to_numpy())
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {column.type} is not integer, as data.freq: integer asks for; set another data.freq",
             code="T304",
         )
-    cells = column.cast(pa.string())
-    _refuse_first(
-        cells,
-        pc.match_substring_regex(cells, INTEGER_TEXT),
-        "is not an integer, as data.freq: integer expects; correct the cell",
-        code="T302",
-    )
-    return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
+    return _each_spelling(column, _integers_from_text)
 
 
 def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
@@ -206,26 +206,37 @@ def to_timestamps(column: Column, *, time_format: str) -> pd.DatetimeIndex:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         _refuse_null(column)
-        return _as_index(column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).to_pandas())
+        kind = pa.timestamp("us", getattr(kind, "tz", None))
+        return _in_utc(_int64(column.cast(kind, safe=False)), kind.tz)
     if pa.types.is_integer(kind) and time_format != "auto":
         column, kind = column.cast(pa.string()), pa.string()
-    if not _is_text(column):
+    if not is_text(column):
         raise CellError(
             f"type {kind} is no time; expected text, dates or timestamps, "
             "or data.freq: integer for integers that count steps",
             code="T304",
         )
-    encoded = _encoded(column)
-    spellings, codes = pc.utf8_trim(encoded.dictionary, BLANKS), np.asarray(encoded.indices)
-    try:
+    _refuse_null(column)
+    zone: Any = None
+
+    def clock_of(cells: Column) -> IntArray:
+        nonlocal zone
+        spellings = pc.utf8_trim(cells, BLANKS)
         moments = _iso_moments(spellings) if time_format == "auto" else _own_moments(spellings, time_format)
-    except CellError as error:
-        rows = np.flatnonzero(np.isin(codes, error.rows))
-        raise CellError(str(error), rows, code=error.code) from error
-    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
-    clock = np.take(moments.asi8, codes, mode="clip").view(f"M8[{moments.unit}]")
-    found = pd.DatetimeIndex(clock)
-    return found if moments.tz is None else found.tz_localize("UTC").tz_convert(moments.tz)
+        zone = moments.tz
+        return moments.asi8
+
+    return _in_utc(_each_spelling(column, clock_of), zone)
+
+
+def _integers_from_text(cells: Column) -> IntArray:
+    _refuse_first(
+        cells,
+        pc.match_substring_regex(cells, INTEGER_TEXT),
+        "is not an integer, as data.freq: integer expects; correct the cell",
+        code="T302",
+    )
+    return np.asarray(pc.replace_substring_regex(cells, r"^\+", "").cast(pa.int64()).to_numpy())
 
 
 def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
@@ -235,11 +246,16 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
         CellError: a cell that is no integer, a year beyond 9999, or a count of nanoseconds that is not one of
             microseconds.
     """
-    if not _is_text(column) and not pa.types.is_integer(column.type):
+    if not is_text(column) and not pa.types.is_integer(column.type):
         raise CellError(
             f"type {column.type} is not integer, as data.format.unit asks for; remove that key", code="T304"
         )
-    cells = pc.utf8_trim(column.cast(pa.string()), BLANKS)
+    return _in_utc(_each_spelling(column, partial(_unix_clock, unit=unit)), "UTC")
+
+
+def _unix_clock(cells: Column, *, unit: str) -> IntArray:
+    """Microseconds since 1970 from text that counts another unit, ``(n_rows,)``."""
+    cells = pc.utf8_trim(cells, BLANKS)
     fits = pc.match_substring_regex(cells, INTEGER_TEXT_OF_UNIT)
     _refuse_first(
         cells, fits, "is not an integer, as data.format.unit expects; correct the cell", code="T302"
@@ -258,35 +274,8 @@ def unix_timestamps(column: Column, *, unit: str) -> pd.DatetimeIndex:
     _refuse_first(
         cells, parts % per_second == 0, "is finer than a microsecond; round it to microseconds", code="T302"
     )
-    return pd.DatetimeIndex((seconds * 1_000_000 + parts // per_second).view("datetime64[us]")).tz_localize(
-        "UTC"
-    )
-
-
-def in_zone(moments: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
-    """Timestamps in a time zone: converted, or read on its clock where they have none, ``(n_rows,)``.
-
-    Raises:
-        CellError: an hour that daylight saving leaves out, or one that it repeats, which is two instants.
-    """
-    if moments.tz is not None:
-        return moments.tz_convert(timezone)
-    shifted = moments.tz_localize(
-        timezone, nonexistent="NaT", ambiguous=np.ones(len(moments), dtype=np.bool_)
-    )
-    wrong = {"does not exist": shifted.isna()}
-    naive = moments.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT")
-    wrong["is there twice"] = naive.isna()
-    for problem, rows in wrong.items():
-        if rows.any():
-            wrong_rows = np.flatnonzero(rows)
-            raise CellError(
-                f"{str(moments[wrong_rows[0]])!r} {problem} on the clock of {timezone} (daylight saving); "
-                "write timestamps with their offset, as in 2024-10-27T02:30+01:00",
-                wrong_rows,
-                code="T303",
-            )
-    return shifted
+    clock: IntArray = seconds * 1_000_000 + parts // per_second
+    return clock
 
 
 def fitting_formats(spellings: Column, *, at_most: int = 1000) -> list[str]:
@@ -337,23 +326,32 @@ def _numbers_from_text(cells: Column, *, decimal: str, thousands: str | None) ->
     cells = pc.ascii_trim_whitespace(cells)
     cells = pc.if_else(pc.is_in(cells, pa.array(MISSING)), None, cells)
     fits = pc.fill_null(pc.match_substring_regex(cells, _number_text(decimal, thousands)), True)
-    marks = number_marks(decimal, thousands)
-    _refuse_first(cells, fits, f"is not a number with {marks}; correct the cell", code="V401")
+    if first := _first_wrong(cells, fits):
+        advice = advice_on_number(first, decimal=decimal, thousands=thousands)
+        marks = number_marks(decimal, thousands)
+        _refuse_first(cells, fits, f"is not a number with {marks}; {advice}", code="V401")
     if thousands:
         cells = pc.replace_substring(cells, thousands, "")
     return _floats(pc.replace_substring(cells, decimal, ".").cast(pa.float64()))
 
 
 def _iso_moments(spellings: Column) -> pd.DatetimeIndex:
-    for pattern, first_days in ((WEEK_TEXT, _first_of_weeks), (QUARTER_TEXT, _first_of_quarters)):
-        if len(spellings) and pc.all(pc.match_substring_regex(spellings, pattern)).as_py():
+    for kind, pattern, first_days in (
+        ("week such as 2024-W05", WEEK_TEXT, _first_of_weeks),
+        ("quarter such as 2024Q1", QUARTER_TEXT, _first_of_quarters),
+    ):
+        are_such = pc.match_substring_regex(spellings, pattern)
+        if len(spellings) and are_such[0].as_py():
+            _refuse_first(
+                spellings, are_such, f"is not a {kind}, as the rows before it; write all alike", code="T302"
+            )
             return first_days(spellings)
     fits = pc.match_substring_regex(spellings, ISO_TEXT)
     if not pc.all(fits).as_py():
         _refuse_first(
             spellings,
             fits,
-            f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings)}",
+            f"is not a date such as 2024-03-31 or 2024-03-31 14:00; {_advice(spellings, fits)}",
             code="T302",
         )
     zones = pc.replace_substring_regex(spellings, ISO_TEXT, r"\1")
@@ -402,14 +400,25 @@ def _moments(spellings: Column, time_format: str, *, utc: bool, expected: str) -
     return _as_index(moments)
 
 
-def _advice(spellings: Column) -> str:
-    """How else the timestamps could be read."""
+def _advice(spellings: Column, fits: Column) -> str:
+    """How else the timestamps could be read, or what to do about the first that is none."""
+    first = _first_wrong(spellings, fits)
+    if first and is_no_data(first):
+        return NO_DATA
     advice = "write it so, or set data.format.time_format"
     if formats := fitting_formats(spellings):
         advice += f", which could be {' or '.join(map(repr, formats[:3]))}"
     if pc.all(pc.match_substring_regex(spellings, INTEGER_TEXT)).as_py():
         advice += "; where integers count steps (and not seconds since 1970), set data.freq: integer"
+    if pc.all(pc.match_substring_regex(spellings, EXCEL_DAY)).as_py():
+        advice += "; day numbers of Excel (45292 is 2024-01-01) are to be formatted as dates there"
     return advice
+
+
+def _first_wrong(cells: Column, fits: Column) -> str:
+    """The first cell that does not fit, empty where there is none."""
+    wrong = np.flatnonzero(~np.asarray(fits))
+    return cells[int(wrong[0])].as_py() or "" if len(wrong) else ""
 
 
 def _refuse_first(cells: Column, fits: Column, problem: str, *, code: str) -> None:
@@ -419,7 +428,7 @@ def _refuse_first(cells: Column, fits: Column, problem: str, *, code: str) -> No
         return
     empty = np.asarray(pc.fill_null(pc.equal(cells, ""), True))[wrong]
     if cell := cells[int(wrong[0])].as_py():
-        raise CellError(f"{_clipped(cell)} {problem}", wrong[~empty], code=code)
+        raise CellError(f"{clipped(cell)} {problem}", wrong[~empty], code=code)
     raise CellError(EMPTY, wrong[empty], code="T301")
 
 
@@ -429,23 +438,64 @@ def _refuse_null(column: Column) -> None:
         raise CellError(EMPTY, empty, code="T301")
 
 
-def _clipped(cell: str) -> str:
+def clipped(cell: str) -> str:
+    """A cell as it appears in a message."""
     return repr(cell if len(cell) <= 60 else cell[:57] + "...")
 
 
-def _is_text(column: Column) -> bool:
+def is_text(column: Column) -> bool:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _encoded(column: Column) -> Column:
+def dictionary_of(column: Column) -> Column:
     """One dictionary array of text, its spellings in the order of their first row."""
     encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
-    return encoded.unify_dictionaries().combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return _whole(encoded.unify_dictionaries()) if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _each_spelling(column: Column, convert: Callable[[Column], npt.NDArray[Number]]) -> npt.NDArray[Number]:
+    """What each row's text becomes, each spelling converted once, ``(n_rows,)``."""
+    encoded = dictionary_of(column.cast(pa.string()) if not is_text(column) else column)
+    if encoded.null_count:  # null is a spelling too
+        encoded = encoded.cast(pa.string()).dictionary_encode(null_encoding="encode")
+    codes = _codes(encoded)
+    try:
+        values = convert(encoded.dictionary)
+    except CellError as error:
+        rows = np.flatnonzero(np.isin(codes, error.rows))
+        raise CellError(str(error), rows, code=error.code) from error
+    # Every code is one of the dictionary's; saying so (clip) spares numpy the check and nine tenths of the time.
+    return np.take(values, codes, mode="clip")
+
+
+def _codes(encoded: Column) -> npt.NDArray[np.int32]:
+    """The place of each row's text in the dictionary, -1 for null, ``(n_rows,)``."""
+    indices = encoded.indices if encoded.null_count == 0 else pc.fill_null(encoded.indices, -1)
+    codes: npt.NDArray[np.int32] = indices.to_numpy()
+    return codes
+
+
+def _whole(column: Column) -> Column:
+    """A column in one piece; one that is, is not copied."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _floats(column: Column) -> FloatArray:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+    return np.asarray(_whole(column).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _int64(column: Column) -> IntArray:
+    """The numbers behind timestamps without null, ``(n_rows,)``."""
+    return np.asarray(_whole(column).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _in_utc(clock: IntArray, timezone: Any) -> pd.DatetimeIndex:
+    """Microseconds since 1970 as timestamps: in a time zone, counted in UTC, or in none."""
+    found = pd.DatetimeIndex(clock.view("M8[us]"), copy=False)
+    return found if timezone is None else found.tz_localize("UTC").tz_convert(timezone)
 
 
 def _as_index(moments: pd.Series[pd.Timestamp]) -> pd.DatetimeIndex:

@@ -21,6 +21,7 @@ from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.panel import BoolArray, FloatArray, IntArray
 from tsforecast.series.seasons import default_season_lengths
+from tsforecast.series.stretches import indices_where, series_stretches
 from tsforecast.series.timeaxis import TimeAxis, TimeIndex, infer_freq
 
 __all__ = ["CHECKS", "Check", "Finding", "Rows", "Severity", "find", "find_by_series"]
@@ -63,7 +64,7 @@ class Rows:
     positions: IntArray
     values: FloatArray
     columns: tuple[str, ...]
-    file_rows: IntArray
+    file_rows: pd.Index[int]
     ends: IntArray | None = None
 
     @property
@@ -93,9 +94,11 @@ class Rows:
     @property
     def repeats(self) -> BoolArray:
         """Whether a row has the timestamp of the row before it in its series, ``(n_rows,)``."""
-        same = np.zeros(len(self.positions), dtype=np.bool_)
-        same[1:] = np.asarray(self.ds[1:] == self.ds[:-1])
-        return same & ~self.firsts
+        clock = self.ds.asi8 if isinstance(self.ds, pd.DatetimeIndex) else self.ds
+        same = np.zeros(len(clock), dtype=np.bool_)
+        np.equal(clock[1:], clock[:-1], out=same[1:])
+        same[self.offsets[:-1]] = False
+        return same
 
     def series_of(self, rows: IntArray) -> IntArray:
         """Index of the series of each row."""
@@ -282,7 +285,10 @@ def _off_grid(rows: Rows) -> Defects:
             setting=f"data.freq: {likely}" if likely else "",
         )
 
-    return Defects(np.flatnonzero(~rows.axis.on_grid(rows.ds, rows.positions)), say)
+    wrong = indices_where(
+        len(rows.positions), lambda part: ~rows.axis.on_grid(rows.ds[part], rows.positions[part])
+    )
+    return Defects(wrong, say)
 
 
 def _duplicates(rows: Rows) -> Defects:
@@ -298,13 +304,16 @@ def _duplicates(rows: Rows) -> Defects:
 
 
 def _gaps(rows: Rows) -> Defects:
-    steps = np.diff(rows.positions, prepend=rows.positions[:1])
-    wrong = np.flatnonzero((steps > 1) & ~rows.firsts)
+    jumps = 1 + indices_where(
+        len(rows.positions) - 1,
+        lambda part: rows.positions[part.start + 1 : part.stop + 1] - rows.positions[part] > 1,
+    )
+    wrong = jumps[~np.isin(jumps, rows.offsets)]
     if len(wrong) and len(_off_grid(rows).rows):  # a wrong grid has gaps everywhere
         wrong = wrong[:0]
 
     def say(row: int) -> Words:
-        count = int(steps[row]) - 1
+        count = int(rows.positions[row] - rows.positions[row - 1]) - 1
         return Words(
             found=f"{count} step{'s' * (count > 1)} missing after {rows.ds[row - 1]}",
             expected=f"a row for each step of frequency {rows.axis.freq!r}",
@@ -408,21 +417,25 @@ def _extremes(rows: Rows) -> tuple[FloatArray, FloatArray, IntArray]:
     """Lowest and highest finite target and number of finite targets of each series, ``(n_series,)`` each."""
     y, first = rows.values[:, 0], rows.offsets[:-1]
     finite = np.isfinite(y)
+    if finite.all():
+        return np.minimum.reduceat(y, first), np.maximum.reduceat(y, first), np.diff(rows.offsets)
     lowest = np.minimum.reduceat(np.where(finite, y, np.inf), first)
     highest = np.maximum.reduceat(np.where(finite, y, -np.inf), first)
     return lowest, highest, np.add.reduceat(finite, first, dtype=np.int64)
 
 
 def _outlier(rows: Rows) -> Defects:
-    size = np.abs(np.where(np.isfinite(rows.values[:, 0]), rows.values[:, 0], 0.0))
-    first = rows.offsets[:-1]
-    largest = np.maximum.reduceat(size, first)
-    limit = np.repeat(largest / OUTLIER, np.diff(rows.offsets))
-    # Where fewer than half of the values that are not 0 exceed the limit, their median lies below it.
-    above = np.add.reduceat(size > limit, first, dtype=np.int64)
-    some = np.add.reduceat(size > 0, first, dtype=np.int64)
-    stands_out = (2 * above < some) & (some >= FEWEST_SERIES)
-    wrong = np.flatnonzero((size > limit) & np.repeat(stands_out, np.diff(rows.offsets)))
+    lowest, highest, _ = _extremes(rows)
+    with np.errstate(over="ignore"):
+        limits = np.maximum(np.abs(lowest), np.abs(highest)) / OUTLIER
+    # Where all values lie on one side and are larger than the limit, so is their median.
+    likely = (lowest <= limits) & (highest >= -limits)
+    found = [
+        _far_above_median(rows, part, limits[part])
+        for part in series_stretches(rows.offsets)
+        if likely[part].any()
+    ]
+    wrong = np.concatenate([np.empty(0, np.int64), *found])
 
     def say(row: int) -> Words:
         return Words(
@@ -435,24 +448,44 @@ def _outlier(rows: Rows) -> Defects:
     return Defects(wrong, say)
 
 
+def _far_above_median(rows: Rows, series: slice, limits: FloatArray) -> IntArray:
+    """Rows of some series whose finite values exceed the limit that fewer than half of those not 0 exceed."""
+    offsets = rows.offsets[series.start : series.stop + 1]
+    y, first = rows.values[offsets[0] : offsets[-1], 0], offsets[:-1] - offsets[0]
+    size = np.abs(np.where(np.isfinite(y), y, 0.0))
+    is_above = size > np.repeat(limits, np.diff(offsets))
+    above = np.add.reduceat(is_above, first, dtype=np.int64)
+    some = np.add.reduceat(size > 0, first, dtype=np.int64)
+    # Where fewer than half of the values that are not 0 exceed the limit, their median lies below it.
+    stands_out = (2 * above < some) & (some >= FEWEST_SERIES)
+    found: IntArray = offsets[0] + np.flatnonzero(is_above & np.repeat(stands_out, np.diff(offsets)))
+    return found
+
+
 def _inexact(rows: Rows) -> Defects:
-    size = np.abs(rows.values)
-    wrong = (size > FIRST_INEXACT) & (size < NO_INTEGER)
+    def are_inexact(part: slice) -> BoolArray:
+        size = np.abs(rows.values[part])
+        return np.asarray((size > FIRST_INEXACT) & (size < NO_INTEGER))
 
     def say(row: int) -> Words:
-        value = rows.values[row, np.argmax(wrong[row])]
+        wrong = are_inexact(slice(row, row + 1))[0]
+        value = rows.values[row, np.argmax(wrong)]
         return Words(
-            found=f"the value{_column(rows, wrong[row])} at {rows.ds[row]} is {value:.17g}",
+            found=f"the value{_column(rows, wrong)} at {rows.ds[row]} is {value:.17g}",
             expected="at most 2^53, up to where float64 holds every whole number",
             remedy="divide the values if their last digits matter",
         )
 
-    return Defects(np.flatnonzero(wrong.any(axis=1)), say)
+    return Defects(
+        indices_where(len(rows.values), lambda part: np.asarray(are_inexact(part).any(axis=1))), say
+    )
 
 
 def _copied(rows: Rows) -> Defects:
     """Covariates that hold the target itself, of the same row or of the next one."""
     found: dict[int, str] = {}
+    if rows.values.shape[1] == 1:
+        return Defects(np.empty(0, np.int64), lambda _: Words("", "", ""), of_series=True)
     y = rows.values[:, 0]
     next_y = np.append(y[1:], np.nan)
     next_y[rows.offsets[1:] - 1] = np.nan  # the next row is of another series

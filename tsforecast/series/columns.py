@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsforecast.config.schema import DataConfig
-from tsforecast.config.words import nearest_word
+from tsforecast.config.words import nearest_word, shown
 from tsforecast.errors import DataError
 
 __all__ = ["Columns", "columns_of", "listed", "refuse_absent"]
@@ -16,26 +16,23 @@ MAX_COLUMNS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the columns that are read, as the file spells them."""
+    """The names of the columns that are read, as the file spells them; where there is no id, it is empty."""
 
-    time: str
+    time: tuple[str, ...]
     targets: tuple[str, ...]
-    id: str | None
+    id: tuple[str, ...]
     covariates: dict[str, str]  # column -> config key
     categorical: frozenset[str]
 
     @property
     def keys(self) -> dict[str, str]:
         """Config key of each column."""
-        keys = {self.time: "data.time"} | dict.fromkeys(self.targets, "data.target")
-        if self.id is not None:
-            keys[self.id] = "data.id"
-        return keys | self.covariates
+        keys = dict.fromkeys(self.time, "data.time") | dict.fromkeys(self.targets, "data.target")
+        return keys | dict.fromkeys(self.id, "data.id") | self.covariates
 
     @property
     def text(self) -> list[str]:
-        named = [self.time] if self.id is None else [self.time, self.id]
-        return [*named, *(name for name in self.covariates if name in self.categorical)]
+        return [*self.time, *self.id, *(name for name in self.covariates if name in self.categorical)]
 
     @property
     def numbers(self) -> list[str]:
@@ -52,7 +49,11 @@ def columns_of(data: DataConfig) -> Columns:
     }
     categorical = frozenset(data.covariates.categorical)
     return Columns(
-        time=data.time, targets=targets, id=data.id, covariates=covariates, categorical=categorical
+        time=data.time_columns,
+        targets=targets,
+        id=data.id_columns,
+        covariates=covariates,
+        categorical=categorical,
     )
 
 
@@ -83,12 +84,12 @@ def refuse_absent(name: str, found: Sequence[str], columns: Columns) -> None:
 
 def listed(columns: Sequence[str]) -> str:
     """Names of columns for a message, cut where there are many."""
-    shown = ", ".join(map(repr, columns[:MAX_COLUMNS_SHOWN]))
+    names = ", ".join(map(shown, columns[:MAX_COLUMNS_SHOWN]))
     hidden = len(columns) - MAX_COLUMNS_SHOWN
-    return f"{shown} and {hidden} more" if hidden > 0 else shown
+    return f"{names} and {hidden} more" if hidden > 0 else names
 
 
 def _nearest(column: str, found: Sequence[str]) -> str:
     by_lower = {name.strip().lower(): name for name in found}
     nearest = nearest_word(column.strip(), list(by_lower))
-    return f" Did you mean {by_lower[nearest]!r}?" if nearest else ""
+    return f" Did you mean {shown(by_lower[nearest])}?" if nearest else ""

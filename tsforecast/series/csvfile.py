@@ -11,23 +11,32 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from tsforecast.config.schema import FormatConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import MISSING, looks_like_number, number_marks
+from tsforecast.series.advice import advice_on_number
+from tsforecast.series.cells import MISSING, clipped, looks_like_number, number_marks
+from tsforecast.series.foreign import BEGINNING, no_csv, no_header
+from tsforecast.series.gather import Gathered
+from tsforecast.series.memory import Room
 
 __all__ = [
     "CsvFile",
     "Opener",
+    "has_quotes",
     "line_of",
+    "lines_of",
     "open_csv",
     "read_columns",
     "refuse_other_kinds",
@@ -41,23 +50,15 @@ Record: TypeAlias = tuple[int, list[str]]  # number of its first line, cells
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records looked at to find the decimal mark
 CHUNK = 1 << 20
+BLOCK = 1 << 20  # bytes read at once, unless a row is longer
+TOO_LONG = "straddl"  # what pyarrow says of a row that is longer than a block
 MAX_LINE = 20_000_000  # characters
 UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
+# A timestamp as pyarrow reads it; another zone than UTC is kept, which takes the text.
+PLAIN_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?(?P<zone>Z)?)?")
+FIRST_MOMENT = int(np.datetime64("0001-01-01", "us").view("i8"))
+WORDS = pa.dictionary(pa.int32(), pa.string())
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-
-# First bytes of what is no CSV, with the way out.
-MAGIC = {
-    b"\x1f\x8b": "a gzip file; give it a name that ends in .gz",
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
-    b"PK\x05\x06": "an empty zip archive; name a CSV file",
-    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
-    b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
-    b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
-    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
-    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
-    b"\xff\xfe": "UTF-16 text; set data.format.encoding: utf-16",
-    b"\xfe\xff": "UTF-16 text; set data.format.encoding: utf-16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,9 @@ class CsvFile:
                         yield begin, cells
                     begin = reader.line_num + 1
             except csv.Error as error:
+                found = "a cell has more than 131072 characters" if "field limit" in str(error) else error
                 raise DataError(
-                    f"{self.name}: line {begin}: {error}; is a quote not closed?", code="F107"
+                    f"{self.name}: line {begin}: {found}; is a quote not closed?", code="F107"
                 ) from error
 
     def _bounded(self, lines: io.TextIOWrapper) -> Iterator[str]:
@@ -118,6 +120,8 @@ class CsvFile:
         try:
             with self.opener() as stream:
                 yield stream
+        except MemoryError:  # which pyarrow's is, beside being one of its own
+            raise
         except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
             raise DataError(f"{self.name}: cannot be read: {error}; check the file.", code="F103") from error
 
@@ -143,37 +147,94 @@ def open_csv(
     return replace(file, decimal=_decimal_mark(file, layout.decimal, numbers))
 
 
-def read_columns(file: CsvFile, *, text: Sequence[str], numbers: Sequence[str]) -> Any:
-    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, null for missing.
+def read_columns(
+    file: CsvFile,
+    *,
+    text: Sequence[str],
+    numbers: Sequence[str],
+    room: Room | None = None,
+    moments: str | None = None,
+) -> Any:
+    """A table of the columns named: ``text`` dictionary-encoded, ``numbers`` as float64, NaN for missing.
 
-    Numbers come as text where pyarrow does not read them: with a thousands mark, or with blanks alone in a cell.
+    The file is read block by block and need not fit in memory. Numbers come as text where pyarrow does not read
+    them: with a thousands mark, or with blanks alone in a cell.
+
+    Args:
+        file: to read.
+        text: columns of text.
+        numbers: columns of numbers.
+        room: to read into, where other files are read beside this one.
+        moments: the one of ``text`` that comes as timestamps to the microsecond where each of its cells is plain
+            ISO 8601, and as text where any is not.
 
     Raises:
         DataError: a line with another number of fields than the header, a cell that is no number, an unclosed
             quote, or bytes that are not text in the file's encoding.
+        ResourceError: what is kept of the file does not fit in memory.
     """
-    quoted = _has_quotes(file)
+    number = pa.string() if file.thousands else pa.float64()
+    kinds = dict.fromkeys(text, WORDS) | dict.fromkeys(numbers, number)
+    read = partial(_read, file, room=room or Room(len(numbers)), quoted=has_quotes(file))
     with file.open():  # says what is wrong with the bytes in the name of the file
+        if moments and (kind := _kind_of_moments(file, moments)):
+            with suppress(pa.ArrowInvalid):  # the reading below says what it is
+                table = read(kinds | {moments: kind})
+                if _are_dates(table.column(moments)):
+                    return table
         try:
-            table = _read(file, text, numbers, pa.string() if file.thousands else pa.float64(), quoted=quoted)
+            table = read(kinds)
         except pa.ArrowInvalid as error:
+            if next(islice(file.records(), 1, None), None) is None:  # a header without a line end
+                return pa.table({name: pa.array([], pa.string()) for name in (*text, *numbers)})
             _refuse_first_fault(file, numbers)
             try:
-                table = _read(file, text, numbers, pa.string(), quoted=quoted)
+                table = read(kinds | dict.fromkeys(numbers, pa.string()))
             except pa.ArrowInvalid:
                 raise DataError(f"{file.name}: cannot be read as CSV: {error}.", code="F103") from error
     return table
 
 
-def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: Any, *, quoted: bool) -> Any:
-    """The columns named, under the names they have here, whatever blanks the header has around them."""
+def _kind_of_moments(file: CsvFile, column: str) -> Any:
+    """The type of timestamps like the first one; None where it is written in a way that pyarrow does not read."""
+    try:
+        cells = next(islice(file.records(), 1, None), (0, []))[1]
+    except DataError:  # such as a cell of a megabyte, which a column that is not read may hold
+        return None
+    place = file.columns.index(column)
+    written = PLAIN_MOMENT.fullmatch(cells[place]) if place < len(cells) else None
+    return pa.timestamp("us", "UTC" if written["zone"] else None) if written else None
+
+
+def _are_dates(column: Any) -> bool:
+    """Whether each cell is a timestamp of the calendar; pyarrow knows a year 0."""
+    if column.null_count:
+        return False
+    first = pc.min(column.cast(pa.int64())).as_py()
+    return first is None or first >= FIRST_MOMENT
+
+
+def _read(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool) -> Any:
+    """Columns by name and type, under the names they have here, whatever blanks the header has around them."""
+    try:
+        return _read_blocks(file, kinds, room=room, quoted=quoted, size=BLOCK)
+    except pa.ArrowInvalid as error:
+        if TOO_LONG not in str(error):
+            raise
+        return _read_blocks(file, kinds, room=room, quoted=quoted, size=MAX_LINE)
+
+
+def _read_blocks(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted: bool, size: int) -> Any:
+    """As :func:`_read`, so many bytes at once; a row may not be longer."""
     in_header = dict(zip(file.columns, file.header, strict=True))
-    words = pa.dictionary(pa.int32(), pa.string())
-    kinds = dict.fromkeys(text, words) | dict.fromkeys(numbers, number)
-    with file.opener() as stream:
-        table = pacsv.read_csv(
+    room = room.for_file(file.name)
+    with (
+        file.opener() as stream,
+        pacsv.open_csv(
             stream,
-            read_options=pacsv.ReadOptions(encoding=file.encoding.removesuffix("-sig")),
+            read_options=pacsv.ReadOptions(
+                encoding=file.encoding.removesuffix("-sig"), block_size=size, use_threads=pa.cpu_count() > 1
+            ),
             parse_options=pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=quoted),
             convert_options=pacsv.ConvertOptions(
                 column_types={in_header[column]: kind for column, kind in kinds.items()},
@@ -181,14 +242,25 @@ def _read(file: CsvFile, text: Sequence[str], numbers: Sequence[str], number: An
                 null_values=list(MISSING),
                 decimal_point=file.decimal,
             ),
-        )
-    return table.rename_columns(list(kinds))
+        ) as blocks,
+    ):
+        gathered = Gathered(blocks.schema)
+        for block in blocks:
+            gathered.add(block)
+            room.refuse_more(gathered.n_rows, stream)
+    return gathered.table().rename_columns(list(kinds))
 
 
 def line_of(file: CsvFile, row: int) -> int:
     """Line number of a data row, counted from 0; blank lines and line breaks in cells are counted."""
     below_header = row + 2  # where the file has changed meanwhile
     return next(islice(file.records(), row + 1, None), (below_header, []))[0]
+
+
+def lines_of(file: CsvFile, rows: Collection[int]) -> dict[int, int]:
+    """Line numbers of some data rows, as :func:`line_of` gives them."""
+    records = islice(file.records(), 1, 2 + max(rows, default=-1))
+    return {row: line for row, (line, _) in enumerate(records) if row in rows}
 
 
 def _codec(encoding: str) -> str:
@@ -200,12 +272,11 @@ def _codec(encoding: str) -> str:
 def refuse_other_kinds(file: CsvFile) -> None:
     """Refuses a file that is empty, or known to be no CSV by its first bytes."""
     with file.open() as stream:
-        first = stream.read(4)
+        first = stream.read(BEGINNING)
     if not first:
         raise DataError(f"{file.name}: the file is empty; expected a header and rows.", code="F102")
-    for magic, kind in MAGIC.items():
-        if first.startswith(magic) and not file.encoding.startswith("utf-16"):
-            raise DataError(f"{file.name}: this is {kind}.", code="F103")
+    if kind := no_csv(first, encoding=file.encoding):
+        raise DataError(f"{file.name}: this is {kind}.", code="F103")
 
 
 def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFile:
@@ -220,6 +291,11 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
     if fault := undecoded(file, header):
         raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
     names = names_of[mark]
+    is_known = {*wanted} <= {*names}
+    if not is_known and any("\n" in cell or "\r" in cell for cell in header):
+        has_quotes(file)  # refuses one that is opened there and never closed
+    if fault := no_header(header, mark, is_known=is_known):
+        raise DataError(f"{file.name}: line {line}: {fault}.", code="F103")
     column, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
     if count > 1:
         raise DataError(
@@ -231,7 +307,7 @@ def _with_header(file: CsvFile, separator: str, wanted: Sequence[str]) -> CsvFil
 
 def _names(header: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns: without blanks around them, unless the config asks for one with its blanks."""
-    return tuple(cell if cell in wanted else cell.strip() for cell in header)
+    return tuple(cell if cell in wanted else cell.strip().strip("\ufeff").strip() for cell in header)
 
 
 def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
@@ -257,7 +333,7 @@ def _decimal_mark(file: CsvFile, decimal: str, numbers: Sequence[str]) -> str:
     return ","
 
 
-def _has_quotes(file: CsvFile) -> bool:
+def has_quotes(file: CsvFile) -> bool:
     """Whether any cell may be quoted.
 
     Raises:
@@ -285,10 +361,10 @@ def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     for line, cells in islice(file.records(), 1, None):
         if fault := wrong_width(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F106")
-        if fault := _wrong_number(file, cells, places):
-            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
         if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")
+        if fault := _wrong_number(file, cells, places):
+            raise DataError(f"{file.name}: line {line}, {fault}.", code="V401")
 
 
 def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
@@ -297,7 +373,7 @@ def wrong_width(file: CsvFile, cells: Sequence[str]) -> str | None:
         return None
     return (
         f"{len(cells)} field{'s' * (len(cells) > 1)}, expected {len(file.columns)} as in the header; "
-        "correct the line, or set data.format.separator and data.format.decimal"
+        "correct or remove the line, or set data.format.separator and data.format.decimal"
     )
 
 
@@ -305,10 +381,8 @@ def _wrong_number(file: CsvFile, cells: Sequence[str], numbers: Sequence[tuple[i
     marks = number_marks(file.decimal, file.thousands)
     for place, column in numbers:
         if not looks_like_number(cells[place], decimal=file.decimal, thousands=file.thousands):
-            return (
-                f"column {column!r}: {cells[place]!r} is not a number with {marks}; "
-                "correct the cell, or set data.format.decimal or data.format.thousands"
-            )
+            advice = advice_on_number(cells[place], decimal=file.decimal, thousands=file.thousands)
+            return f"column {column!r}: {clipped(cells[place])} is not a number with {marks}; {advice}"
     return None
 
 
@@ -317,7 +391,23 @@ def undecoded(file: CsvFile, cells: Sequence[str]) -> str | None:
     for cell in cells:
         if byte := UNDECODED.search(cell):
             return (
-                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text; "
+                f"byte 0x{ord(byte[0]) - 0xDC00:02x} is not {file.encoding.removesuffix('-sig')} text "
+                f"(the first such byte is at offset {_first_undecoded(file)}); "
                 "set data.format.encoding, e.g. cp1252 or latin-1"
             )
     return None
+
+
+def _first_undecoded(file: CsvFile) -> int:
+    """Offset in the file of the first byte that is no text."""
+    decoder = codecs.getincrementaldecoder(file.encoding)()
+    done = 0
+    with file.opener() as stream:
+        while chunk := stream.read(CHUNK):
+            kept = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                return done - kept + error.start
+            done += len(chunk)
+    return done - len(decoder.getstate()[0])  # the last letter is cut off

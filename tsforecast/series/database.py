@@ -134,7 +134,7 @@ def _array(values: list[Any], column: str, columns: Columns, name: str) -> Any:
     """Values of one column; decimals among numbers become floats, and ids that are UUIDs text."""
     if column in columns.numbers:
         values = [float(value) if isinstance(value, Decimal) else value for value in values]
-    elif column == columns.id:
+    elif column in columns.id:
         values = [str(value) if isinstance(value, UUID) else value for value in values]
     try:
         return pa.array(values)

@@ -15,6 +15,7 @@ from tsforecast.config.schema import ASK
 from tsforecast.series.cells import (
     ALL_FORMATS,
     BLANKS,
+    EXCEL_DAY,
     MISSING,
     CellError,
     fitting,
@@ -227,7 +228,8 @@ def _of_integers(texts: pd.Series[str], name: str) -> Reading | None:
             return Reading(LIKELY, f"years such as {texts.iloc[0]!r}", "%Y")
     if name_rank(name, TIME_NAMES) is not None and set(digits) <= {*UNIX_DIGITS}:
         return _since_1970(texts, UNIX_DIGITS[int(digits.max())])
-    if name.strip().lower() in COUNTER_NAMES and int(digits.max()) <= 18:
+    is_date_of_excel = texts.str.fullmatch(EXCEL_DAY).all() and name_rank(name, TIME_NAMES) is not None
+    if name.strip().lower() in COUNTER_NAMES and int(digits.max()) <= 18 and not is_date_of_excel:
         return Reading(LIKELY, f"the integers such as {texts.iloc[0]!r} count steps", freq=INTEGER)
     return None
 

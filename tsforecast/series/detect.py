@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from tsforecast.config.schema import ASK, DataConfig, FormatConfig, RepairConfig
+from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.assemble import panel_from_table
-from tsforecast.series.cells import MISSING, looks_like_number
+from tsforecast.series.cells import EXCEL_DAY, MISSING, looks_like_number
 from tsforecast.series.csvfile import CsvFile, open_csv, read_columns, refuse_other_kinds, undecoded
+from tsforecast.series.dateparts import other_parts, reading_of_parts
 from tsforecast.series.dates import (
     GUESS,
     LIKELY,
@@ -31,6 +33,7 @@ from tsforecast.series.dates import (
     name_rank,
     reading_of,
 )
+from tsforecast.series.foreign import no_header
 from tsforecast.series.layout import (
     Marks,
     encoding_of,
@@ -60,13 +63,13 @@ Notes: TypeAlias = dict[str, str]  # by config key
 
 SAMPLE_ROWS = 2000
 
-CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?"
 LYING = 20  # columns of numbers without a time that look like a table on its side
 # Steps to forecast by the length of the season, where one season is not what people ask for.
 HORIZONS = {1: 4, 4: 8, 5: 10, 7: 14, 52: 13}
 LONGEST_HORIZON = 96
 LEAST_HORIZONS_IN_SERIES = 5
 SHORT_SERIES = 0.1  # share of the rows that may be in series too short for the horizon
+MOST_GAPS = 50  # steps without a row for each row
 FEW_HOLES = 0.1  # share of steps that may be filled without a doubt about the frequency
 
 # The policy that is written where a file needs one, and what it does.
@@ -119,17 +122,18 @@ def detect(path: Path) -> Detected:
         )
     file, layout, notes = _opened(path)
     sample = _sample(file)
-    time, reading = _time_column(file, sample)
-    rest = {column: cells for column, cells in sample.items() if column not in ("", time)}
-    _refuse_parts_of_dates(file, rest, time, reading, sample[time])
-    reading = _proven_reading(file, time, reading)
+    column, reading = _time_column(file, sample)
+    rest = {name: cells for name, cells in sample.items() if name not in ("", column)}
+    time = [column, *other_parts(file, rest, column, reading, sample[column])]
+    reading = _proven_reading(file, sample, time, reading)
+    rest = {name: cells for name, cells in rest.items() if name not in time}
     dotted = "." in reading.time_format
     marks = marks_of(rest.values(), separator=file.separator, dotted_dates=dotted)
     numeric = [column for column, cells in rest.items() if _is_numeric(cells, marks)]
     roles = roles_of(file, rest, time, numeric)
     data = DataConfig(
         path=str(path),
-        time=time,
+        time=time if len(time) > 1 else column,
         target=roles.target,
         id=roles.id,
         freq=reading.freq,
@@ -138,6 +142,8 @@ def detect(path: Path) -> Detected:
     )
     panel, counts, data = _panel(data, reading)
     open_dates = bool(reading.choices) and reading.unit is None
+    if not open_dates:
+        _refuse_far_dates(file, panel, counts.get("gaps", 0))
     repair, repair_notes = _repair(counts, open_dates=open_dates)
     usual = season_lengths_of(panel)
     seasons, season_note = _seasons(panel, usual)
@@ -229,17 +235,21 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
     columns = f"the columns are {listed(file.columns)}"
     parts = [column for column in sample if column.strip().lower() in DATE_PARTS]
     if len(parts) > 1:
-        return f"the date stands in several columns ({listed(parts)}); join them into one, such as 2024-03-31"
+        return f"the date stands in several columns ({listed(parts)}), and none of them is the year; add it"
     for column, cells in sample.items():
-        if name_rank(column, TIME_NAMES) is not None and are_integers(cells):
+        if name_rank(column, TIME_NAMES) is None:
+            continue
+        if are_integers(cells) or all(re.fullmatch(EXCEL_DAY, cell.strip()) for cell in cells):
             return (
-                f"column {column!r} holds integers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
+                f"column {column!r} holds numbers such as {cells[0][:60]!r}, which may be day numbers of Excel; "
                 "format them as dates there, or name the column t where they count steps"
             )
     if len(sample) == 1:
+        if fault := no_header(file.header, file.separator, is_known=False):
+            return fault
         return (
-            f"there is one column only, {file.columns[0]!r}, and no time; add a column of dates, or one that counts "
-            "the rows, named t"
+            f"there is one column only, {shown(file.columns[0])}, and no time; add a column of dates, or one that "
+            "counts the rows, named t"
         )
     if "" in sample and is_row_number(sample[""]):
         return "no column holds timestamps, and the one that counts the rows has no name; name it t"
@@ -248,41 +258,23 @@ def _why_no_time(file: CsvFile, sample: Sample) -> str:
         and sum(_is_numeric(cells, Marks()) for cells in sample.values()) >= len(sample) - 2
     ):
         return f"no column holds timestamps; if each row is a series, transpose the file ({columns})"
-    return f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}"
+    column = min(sample, key=lambda column: rank_of(column, TIME_NAMES))
+    found = next((cell for cell in sample[column] if cell.strip()), "")
+    return (
+        f"no column holds timestamps such as 2024-03-31 or 2024-03-31 14:00; {columns}, and {column!r} has cells such "
+        f"as {found[:60]!r}: write them so, or write a config that names it as data.time, with data.format.time_format"
+    )
 
 
-def _refuse_parts_of_dates(
-    file: CsvFile, rest: Sample, time: str, reading: Reading, cells: Sequence[str]
-) -> None:
-    """Refuses a date whose hour, or a year whose month, stands in a column of its own."""
-    by_name = [column for column in rest if column.strip().lower() in DATE_PARTS]
-    if reading.time_format == "%Y" or (_is_count(reading) and time.strip().lower() in DATE_PARTS):
-        parts = [column for column in by_name if are_integers(rest[column])]
-    elif (
-        _is_count(reading) or ":" in cells[0] or "%H" in reading.time_format or len({*cells}) > len(cells) / 2
-    ):
-        return
-    else:
-        parts = [
-            column
-            for column, found in rest.items()
-            if all(re.fullmatch(CLOCK, cell.strip()) for cell in found)
-        ]
-        parts += [column for column in by_name if column.strip().lower() in ("hour", "stunde", "minute")]
-    if parts:
-        raise DataError(
-            f"{file.name}: column {time!r} holds a part of the time and {parts[0]!r} another; join them into one "
-            "column, such as 2024-03-31 14:00."
-        )
-
-
-def _proven_reading(file: CsvFile, time: str, reading: Reading) -> Reading:
+def _proven_reading(file: CsvFile, sample: Sample, time: Sequence[str], reading: Reading) -> Reading:
     """The reading that all rows prove, where the first rows leave a doubt and a later one does not deny it."""
+    if len(time) > 1:
+        return reading_of_parts(file, sample, time, reading)
     if reading is ROW_NUMBERS or reading.sureness == SURE:
         return reading
-    column = read_columns(file, text=[time], numbers=()).column(time)
+    column = read_columns(file, text=time, numbers=()).column(time[0])
     spellings = column.unify_dictionaries().combine_chunks().dictionary
-    return reading_of(spellings, name=time) or reading
+    return reading_of(spellings, name=time[0]) or reading
 
 
 def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], DataConfig]:
@@ -304,6 +296,18 @@ def _panel(data: DataConfig, reading: Reading) -> tuple[Panel, dict[str, int], D
     if refused and not found:
         raise refused
     return min(found, key=lambda each: each[1].get("gaps", 0))
+
+
+def _refuse_far_dates(file: CsvFile, panel: Panel, gaps: int) -> None:
+    """Refuses to fill far more steps than there are rows: a date far from the others is a slip and no gap."""
+    n_rows = len(panel.y) - gaps
+    if gaps <= MOST_GAPS * n_rows:
+        return
+    ends = panel.axis.timestamps(np.array([panel.starts.min(), panel.positions(panel.last_cutoffs).max()]))
+    raise DataError(
+        f"{file.name}: the gaps between {n_rows} rows come to {gaps} steps of frequency {panel.axis.freq!r}, from "
+        f"{ends[0]} to {ends[1]}; expected few: correct the dates that are far from the others."
+    )
 
 
 def _repair(counts: Mapping[str, int], *, open_dates: bool) -> tuple[RepairConfig, Notes]:
@@ -390,14 +394,13 @@ def _notes_of_form(marks: Marks, reading: Reading) -> Notes:
     return notes
 
 
-def _blanks(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -> Notes:
+def _blanks(file: CsvFile, sample: Sample, time: Sequence[str], numeric: Sequence[str]) -> Notes:
     """Warnings of blanks that are no part of names, dates and numbers; those in ids are."""
     with_blanks = [
-        column for column in (time, *numeric) if any(cell != cell.strip() for cell in sample[column])
+        column for column in (*time, *numeric) if any(cell != cell.strip() for cell in sample[column])
     ]
     warnings: Notes = {}
-    if file.header != file.columns:
-        names = [name for name in file.header if name != name.strip()]
+    if names := [name for name in file.header if name != name.strip()]:
         warnings["header"] = f"blanks around {listed(names)} are stripped"
     if with_blanks:
         warnings["blanks"] = f"blanks around the values of {listed(with_blanks)} are stripped"

@@ -1,33 +1,45 @@
-"""Every fault of a CSV file that the reader refused, and the rows that can be read all the same.
+"""Every fault of a source that the reader refused, and the rows and series that can be read all the same.
 
-Reading stops at the first fault; here a refused file is walked once more, cell by cell, so that all its faults are
-told together and the rest of its rows can be checked. Nothing is trained on what comes from here.
+Reading stops at the first fault; here what was refused is read once more to its end: to tell all faults together and
+check the rest of the rows, or to set apart the series that have them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from tsforecast.config.location import kind_of
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import DataError
-from tsforecast.series.cells import CellError
-from tsforecast.series.columns import columns_of, refuse_absent
-from tsforecast.series.csvfile import CsvFile, undecoded, wrong_width
+from tsforecast.series.cells import CellError, clipped
+from tsforecast.series.columns import Columns, columns_of, refuse_absent
+from tsforecast.series.csvfile import CsvFile, lines_of, read_columns, undecoded, wrong_width
+from tsforecast.series.joined import quoted
 from tsforecast.series.panel import IntArray
-from tsforecast.series.read import Source, Values, long_table
-from tsforecast.series.sources import Part, local_files, open_file
+from tsforecast.series.read import Join, Source, Values, from_frame, long_table, name_of, read_table
+from tsforecast.series.sources import Part, csv_files, joined_tables, local_files, open_file
 
-__all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "readable_part"]
+__all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "read_apart", "readable_part"]
 
 # Codes of faults that leave the rest of the file readable.
-IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "V401")
+IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "T314", "V401")
+# Those that may be of single series, and what is said of a cell.
+OF_A_SERIES = {
+    "T301": "is empty",
+    "T302": "is not a time as expected",
+    "T303": "is not a time of its zone",
+    "T314": "is not one instant on the clock of its zone",
+    "V401": "is not a number",
+}
 MOST_ROWS = 1_000_000
 MOST_KINDS = 20  # ways in which one column may be wrong
 
@@ -68,7 +80,7 @@ def readable_part(path: str, data: DataConfig) -> Readable:
         return Readable(faults, None, lost=True, unread=np.empty(0, np.int64))
     places = {name: file.columns.index(name) for name in [*columns.text, *columns.numbers]}
     cells = {
-        name: pa.array([record[place] for _, _, record in records], pa.string())
+        name: pa.chunked_array([pa.array([record[place] for _, _, record in records], pa.string())])
         for name, place in places.items()
     }
     read = pa.table(cells)
@@ -87,6 +99,84 @@ def readable_part(path: str, data: DataConfig) -> Readable:
         lost=bool(faults) or bool(is_lost.any()),
         unread=file_rows[_joined(source.unread)],
     )
+
+
+def read_apart(
+    data: DataConfig, source: str | Path | pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+    """As :func:`read_table`, and the series of which a cell cannot be read: code and reason by name.
+
+    With ``data.on_bad_series: fail`` there are none: the source is refused, as it is where all are such series, where
+    the name of one cannot be read, and where it can be read only once. A number that cannot be read is NaN in the
+    table, and a row without its time is not in it.
+
+    Args:
+        data: as given to :func:`read_table`.
+        source: as given to it.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    try:
+        return read_table(data, source=source), {}
+    except DataError as error:
+        if data.on_bad_series == "fail" or error.code not in OF_A_SERIES:
+            raise
+        found = _series_apart(data, data.path if source is None else source)
+        if found is None:
+            raise
+        return found
+
+
+def _series_apart(
+    data: DataConfig, source: str | Path | pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]] | None:
+    """As :func:`read_apart`; None where there are no series that can be read."""
+    patient = _patient(data, source)
+    if patient is None:
+        return None
+    try:
+        table = long_table(patient, data)
+    except DataError:
+        return None
+    if {error.code for _, error, _ in patient.by_column} - {*OF_A_SERIES}:
+        return None
+    bad: dict[str, tuple[str, str]] = {}
+    every = [str(name) for name in table["unique_id"].cat.categories]
+    for columns, error, cells in patient.by_column:
+        places = patient.places(error.rows)
+        for row in error.rows.tolist():
+            cell = clipped(cells[row].as_py() or "")
+            reason = f"{places[row]}, {quoted(columns)}: {cell} {OF_A_SERIES[error.code]}"
+            for name in _series_of(patient.columns, columns[0], table, row) or every:
+                bad.setdefault(name, (error.code, reason))
+    table = table[~np.isin(table.index, _joined(patient.lost))]
+    return None if {*every} <= {*bad} else (table, bad)
+
+
+def _series_of(columns: Columns, column: str, table: pd.DataFrame, row: int) -> list[str]:
+    """The series that a cell is of; none for one that all columns of a wide file share."""
+    if columns.id:
+        return [str(table["unique_id"].iloc[row])]
+    return [column] if column in columns.targets else []
+
+
+def _patient(data: DataConfig, source: str | Path | pd.DataFrame) -> _Patient | None:
+    """A source with all its columns as text; None where it can be read only once."""
+    columns = columns_of(data)
+    if isinstance(source, pd.DataFrame):
+        found = from_frame(source, columns)
+        return _Patient(found.name, found.columns, found.table, found.parts)
+    path = str(source)
+    if kind_of(path) != "files" or any(file.is_parquet for file in local_files(path)):
+        return None
+    try:
+        csvs = csv_files(local_files(path), data)
+        tables = [read_columns(csv, text=[*columns.text, *columns.numbers], numbers=()) for csv in csvs]
+    except DataError:
+        return None
+    parts = [Part(csv.name, table, csv) for csv, table in zip(csvs, tables, strict=True)]
+    return _Patient(name_of(path), columns, joined_tables(tables), parts)
 
 
 def _records(file: CsvFile) -> tuple[list[DataError], list[tuple[int, int, list[str]]]]:
@@ -111,39 +201,66 @@ class _Patient(Source):
     """Columns of text that are read to their end, whatever is wrong in them.
 
     Attributes:
-        lines: line of each row.
+        lines: line of each row; empty where the parts know them.
         faults: what was wrong.
+        by_column: the same, with the columns that are read as one, the rows and the cells of each.
         lost: rows whose time or id cannot be read, and which stand for nothing now.
         unread: rows with a number that cannot be read.
     """
 
     lines: list[int] = field(default_factory=list)
     faults: list[DataError] = field(default_factory=list)
+    by_column: list[tuple[Sequence[str], CellError, Any]] = field(default_factory=list)
     lost: list[IntArray] = field(default_factory=list)
     unread: list[IntArray] = field(default_factory=list)
 
-    def read(self, column: str, convert: Callable[[Any], Values]) -> Values:
+    def read(
+        self, columns: Sequence[str], convert: Callable[[Any], Values], join: Join | None = None
+    ) -> Values:
         """As in the base, with another cell in place of one that cannot be read."""
-        cells = self.table.column(column).to_pandas().astype(object)
-        is_number = column in self.columns.numbers
+        cells = self.cells(columns, join)
+        cells = cells.cast(pa.string()) if pa.types.is_dictionary(cells.type) else cells
+        is_number = columns[0] in self.columns.numbers
         for _ in range(MOST_KINDS):
             try:
-                return convert(pa.chunked_array([pa.array(cells, pa.string())]))
+                return convert(cells)
             except CellError as error:
                 good = np.setdiff1d(np.arange(len(cells)), np.concatenate([error.rows, *self.lost]))
                 if error.row is None or not len(good):
-                    raise self._fault(column, error) from error
-                self.faults.append(self._fault(column, error))
-                cells.iloc[error.rows] = None if is_number else cells.iloc[good[0]]
+                    raise self._fault(columns, error) from error
+                self.faults.append(self._fault(columns, error))
+                self.by_column.append((columns, error, cells))
                 (self.unread if is_number else self.lost).append(error.rows)
+                wrong = np.zeros(len(cells), dtype=np.bool_)
+                wrong[error.rows] = True
+                other = pa.scalar(None, cells.type) if is_number else cells[int(good[0])]
+                cells = pc.if_else(pa.array(wrong), other, cells)
         raise DataError(
-            f"{self.name}: column {column!r}: it is wrong in many ways; correct those above.", code="T302"
+            f"{self.name}: {quoted(columns)}: it is wrong in many ways; correct those above.", code="T302"
         )
 
-    def _fault(self, column: str, error: CellError) -> DataError:
-        place = "" if error.row is None else f"line {self.lines[error.row]}, "
+    def places(self, rows: IntArray) -> dict[int, str]:
+        """Where rows stand, each file walked once."""
+        found: dict[int, str] = {}
+        begin = 0
+        for part in self.parts:
+            end = begin + part.table.num_rows
+            inside = {int(row) - begin for row in rows if begin <= row < end}
+            lines = lines_of(part.csv, inside) if part.csv and inside else {}
+            file = f"{part.name}, " if len(self.parts) > 1 else ""
+            found |= {
+                begin + row: file + (f"line {lines[row]}" if row in lines else f"row {row + 1}")
+                for row in inside
+            }
+            begin = end
+        return found
+
+    def _fault(self, columns: Sequence[str], error: CellError) -> DataError:
+        place = f"{self.name}: "
+        if error.row is not None:
+            place = f"{place}line {self.lines[error.row]}, " if self.lines else self._place(error.row)
         others = _others(len(error.rows), "cells")
-        return DataError(f"{self.name}: {place}column {column!r}: {error}{others}.", code=error.code)
+        return DataError(f"{place}{quoted(columns)}: {error}{others}.", code=error.code)
 
 
 def _others(count: int, things: str) -> str:

@@ -55,12 +55,14 @@ class Isolated:
         repairs: how much was repaired in them, by kind.
         fallbacks: series for the fallback; all of them have a known value.
         failures: every series that is not in ``panel``.
+        left_out: rows that were cut off at the end.
     """
 
     panel: Panel
     repairs: dict[str, int]
     fallbacks: tuple[Panel, ...] = ()
     failures: tuple[Failure, ...] = ()
+    left_out: int = 0
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -90,7 +92,12 @@ class Isolated:
 
 
 def isolated_panel(
-    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = ""
+    table: pd.DataFrame,
+    data: DataConfig,
+    *,
+    freq: str | None = None,
+    where: str = "",
+    apart: Mapping[str, tuple[str, str]] | None = None,
 ) -> Isolated:
     """The Panel of the series without an error; the others as ``data.on_bad_series`` says.
 
@@ -99,14 +106,19 @@ def isolated_panel(
         data: columns, frequency, repair policies and what is done about bad series.
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages; ``data.path`` where empty.
+        apart: series that are known to be bad, as ``read_apart`` gives them; not all of them.
 
     Raises:
         DataError: something is wrong that is not about single series, or about all of them; with ``fail`` about
             any of them.
     """
-    (panel, repairs), failures = _apart(
-        table, data, lambda part: panel_from_table(part, data, freq=freq, where=where)
+    known = {name: Failure(name, *why) for name, why in (apart or {}).items()}
+    (panel, repairs), found = _apart(
+        table[~table["unique_id"].isin(list(known))] if known else table,
+        data,
+        lambda part: panel_from_table(part, data, freq=freq, where=where),
     )
+    failures = known | found
     if not failures or data.on_bad_series == "skip":
         return Isolated(panel, repairs, failures=tuple(failures.values()))
     fallback, still = _salvaged(table[table["unique_id"].isin(list(failures))], data, panel, where=where)

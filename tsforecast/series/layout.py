@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from tsforecast.errors import DataError
 from tsforecast.series.cells import MISSING, looks_like_number
-from tsforecast.series.csvfile import CsvFile, undecoded
+from tsforecast.series.csvfile import CsvFile, has_quotes, undecoded
 from tsforecast.series.dates import fits_dates
+from tsforecast.series.foreign import no_header
 
 __all__ = ["Marks", "encoding_of", "marks_of", "number_cells", "refuse_without_header", "separator_of"]
 
@@ -69,8 +70,8 @@ def encoding_of(file: CsvFile) -> str:
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        places = first[start::2]
-        if len(places) > 1 and places.count(0) > 0.7 * len(places):
+        places, others = first[start::2], first[1 - start :: 2]
+        if len(places) > 1 and places.count(0) > 0.7 * len(places) and others.count(0) < 0.3 * len(others):
             return encoding
     if _decodes(file, "utf-8") or _is_mostly_utf8(first):
         return "utf-8"  # the reading refuses the line that is not
@@ -105,9 +106,8 @@ def refuse_without_header(file: CsvFile, records: Records) -> None:
     """
     (line, header), rows = records[0], [cells for _, cells in records[1:]]
     where = f"{file.name}: line {line}"
-    text = file.separator.join(header)[:60]
-    if header[0].lower().startswith("sep="):
-        raise DataError(f"{where}: {text!r} is a mark for Excel, expected the header; remove the line.")
+    if fault := no_header(header, file.separator, is_known=True):
+        raise DataError(f"{where}: {fault}.")
     for at, cells in records:
         if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {at}: {fault}.")
@@ -115,11 +115,9 @@ def refuse_without_header(file: CsvFile, records: Records) -> None:
     if header[0].startswith("#") and (
         len(header) != width or any(cells[0].startswith("#") for cells in rows)
     ):
-        raise DataError(
-            f"{where}: {text!r} is a comment, expected the header; "
-            "remove such lines, e.g. grep -v '^#' FILE.csv > CLEAN.csv."
-        )
+        raise DataError(f"{where}: {no_header(header, file.separator, is_known=False)}.")
     if not rows:
+        has_quotes(file)  # refuses one that is opened in the header and never closed
         raise DataError(f"{file.name}: there is a header and no row below it; expected at least one row.")
     if len(header) != width:
         raise DataError(f"{where}: {_other_width(header, [cells for cells in rows if len(cells) == width])}.")

@@ -6,10 +6,12 @@ import numpy as np
 
 from tsforecast.series.panel import FloatArray
 
-__all__ = ["LARGEST", "binary_unit"]
+__all__ = ["LARGEST", "SMALLEST", "binary_unit"]
 
 # Larger values leave no room: a sum over a window or an extrapolated forecast could pass the end of float64.
 LARGEST = 1e300
+# Nothing can be divided by smaller sizes where denormal numbers, from 2e-308 down, are taken for zero.
+SMALLEST = 1e-305
 
 
 def binary_unit(sizes: FloatArray) -> FloatArray:

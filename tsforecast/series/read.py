@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ from tsforecast.config.schema import CovariatesConfig, DataConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import (
     CellError,
-    in_zone,
     to_ids,
     to_integers,
     to_numbers,
@@ -25,6 +25,9 @@ from tsforecast.series.cells import (
     unix_timestamps,
 )
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
+from tsforecast.series.joined import joined_ids, joined_times, quoted
+from tsforecast.series.localtime import LocalClock
+from tsforecast.series.memory import memory_errors
 from tsforecast.series.sources import (
     Part,
     joined_tables,
@@ -41,6 +44,7 @@ __all__ = [
     "STDIN",
     "Source",
     "Values",
+    "from_frame",
     "listed",
     "long_table",
     "name_of",
@@ -52,7 +56,10 @@ __all__ = [
 
 LONG_NAMES = ("unique_id", "ds", "y")
 
+HOUR_24 = re.compile(r" 24(:00)*$")
+
 Values = TypeVar("Values")
+Join: TypeAlias = Callable[[Sequence[Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +71,38 @@ class Source:
     table: Any  # a pyarrow table, the rows of all parts
     parts: Sequence[Part]
 
-    def read(self, column: str, convert: Callable[[Any], Values]) -> Values:
-        """A column converted, with file, line and column in front of what is wrong in it."""
+    def ids(self) -> pd.Categorical | None:
+        """The names of the series, None where no column has them."""
+        return self.read(self.columns.id, to_ids, joined_ids) if self.columns.id else None
+
+    def times(self, data: DataConfig, ids: pd.Categorical | None) -> Any:
+        """The timestamps, or the integers that count time; what daylight saving repeats is told by series."""
+        return self.read(self.columns.time, _time_reader(data, ids), joined_times)
+
+    def read(
+        self, columns: Sequence[str], convert: Callable[[Any], Values], join: Join | None = None
+    ) -> Values:
+        """A column converted, with file, line and column in front of what is wrong in it.
+
+        Args:
+            columns: name of the column, or of several that ``join`` makes one of.
+            convert: what makes values of the cells.
+            join: needed for several columns.
+        """
         try:
-            return convert(self.table.column(column))
+            return convert(self.cells(columns, join))
         except CellError as error:
             place = f"{self.name}: " if error.row is None else self._place(error.row)
-            raise DataError(f"{place}column {column!r}: {error}.", code=error.code) from error
+            raise DataError(f"{place}{quoted(columns)}: {error}.", code=error.code) from error
         except pa.ArrowException as error:
             raise DataError(
-                f"{self.name}: column {column!r}: cannot be converted: {error}.", code="V402"
+                f"{self.name}: {quoted(columns)}: cannot be converted: {error}.", code="V402"
             ) from error
+
+    def cells(self, columns: Sequence[str], join: Join | None) -> Any:
+        """The cells of a column, or those of several as one."""
+        found = [self.table.column(column) for column in columns]
+        return found[0] if join is None or len(found) == 1 else join(found)
 
     def _place(self, row: int) -> str:
         """File and line of a row."""
@@ -100,8 +128,11 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
     Raises:
         DataError: there is nothing to read, a column is absent, or a cell cannot be read.
         ConfigError: what reads the source is not installed, or the environment lacks a variable of its URL.
+        ResourceError: the rows do not fit in memory; a file is read block by block and need not.
     """
-    table = long_table(_opened(data, data.path if source is None else source), data)
+    source = data.path if source is None else source
+    with memory_errors("DataFrame" if isinstance(source, pd.DataFrame) else name_of(str(source))):
+        table = long_table(_opened(data, source), data)
     pa.default_memory_pool().release_unused()  # what was read is as large as what it became
     return table
 
@@ -120,16 +151,16 @@ def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataF
         update={"target": [], "covariates": CovariatesConfig(future=names, categorical=words)}
     )
     found = _opened(ahead, source)
-    table: dict[str, Any] = {"ds": found.read(found.columns.time, _time_reader(data))}
-    if found.columns.id is not None:
-        table = {"unique_id": found.read(found.columns.id, to_ids), **table}
+    ids = found.ids()
+    table: dict[str, Any] = {} if ids is None else {"unique_id": ids}
+    table["ds"] = found.times(data, ids)
     return pd.DataFrame(table | {name: _covariate(found, name) for name in names})
 
 
 def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
     """A source with the columns the config names, not yet converted."""
     if isinstance(source, pd.DataFrame):
-        return _from_frame(source, columns_of(data))
+        return from_frame(source, columns_of(data))
     path, columns = str(source), columns_of(data)
     try:
         parts = read_parts(path, data)
@@ -162,11 +193,16 @@ def _source(name: str, columns: Columns, parts: Sequence[Part]) -> Source:
         ) from error
 
 
-def _from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+def from_frame(frame: pd.DataFrame, columns: Columns) -> Source:
+    """A frame with the columns the config names, or with ``unique_id``, ``ds`` and ``y``, not yet converted.
+
+    Raises:
+        DataError: a column is absent or of mixed types, or there is no row.
+    """
     name = "DataFrame"
     long_names = LONG_NAMES if columns.targets else LONG_NAMES[:2]
     if not set(columns.keys) <= set(frame.columns) and set(long_names) <= set(frame.columns):
-        columns = replace(columns, time="ds", targets=columns.targets and ("y",), id="unique_id")
+        columns = replace(columns, time=("ds",), targets=columns.targets and ("y",), id=("unique_id",))
     refuse_absent(name, list(map(str, frame.columns)), columns)
     try:
         table = pa.Table.from_pandas(frame[list(columns.keys)], preserve_index=False)
@@ -187,13 +223,12 @@ def long_table(source: Source, data: DataConfig) -> pd.DataFrame:
             f"{source.name}: the covariate {min(taken)!r} has a name with a meaning of its own; rename it.",
             code="F111",
         )
-    ds = source.read(columns.time, _time_reader(data))
-    y = [source.read(target, _number_reader(source)) for target in columns.targets]
+    ids = source.ids()
+    ds = source.times(data, ids)
+    y = [source.read([target], _number_reader(source)) for target in columns.targets]
     covariates = {name: _covariate(source, name) for name in columns.covariates}
     n_rows, n_targets = len(ds), len(y)
-    if columns.id is not None:
-        ids = source.read(columns.id, to_ids)
-    else:
+    if ids is None:
         names = pd.Index(columns.targets, dtype="str")
         ids = pd.Categorical.from_codes(np.repeat(np.arange(n_targets), n_rows), categories=names)
     table = {"unique_id": ids, "ds": ds, "y": y[0], **covariates}
@@ -207,9 +242,9 @@ def long_table(source: Source, data: DataConfig) -> pd.DataFrame:
 def _covariate(source: Source, name: str) -> Any:
     """A covariate's cells: words, missing where empty, or numbers."""
     if name in source.columns.categorical:
-        return source.read(name, to_words)
+        return source.read([name], to_words)
     try:
-        return source.read(name, _number_reader(source))
+        return source.read([name], _number_reader(source))
     except DataError as error:
         raise _or_words(error, name) from error
 
@@ -220,19 +255,38 @@ def _or_words(error: DataError, name: str) -> DataError:
     return DataError(f"{error} {advice}", code=error.code)
 
 
-def _time_reader(data: DataConfig) -> Callable[[Any], Any]:
+def _time_reader(data: DataConfig, ids: pd.Categorical | None) -> Callable[[Any], Any]:
     if data.freq == INTEGER:
         return to_integers
     form = data.format
+    clock = LocalClock(form.timezone, form.repeated_hour, ids) if form.timezone else None
 
     def read(column: Any) -> pd.DatetimeIndex:
         if form.unit:
             moments = unix_timestamps(column, unit=form.unit)
+        elif len(data.time_columns) > 1:
+            moments = _joined_timestamps(column, form.time_format)
         else:
             moments = to_timestamps(column, time_format=form.time_format)
-        return in_zone(moments, form.timezone) if form.timezone else moments
+        return clock.instants(moments) if clock else moments
 
     return read
+
+
+def _joined_timestamps(column: Any, time_format: str) -> pd.DatetimeIndex:
+    """Timestamps of several columns, where an hour of 24 tells that hours are counted from 1."""
+    try:
+        return to_timestamps(column, time_format=time_format)
+    except CellError as error:
+        found = "" if error.row is None else column[error.row].as_py() or ""
+        if not HOUR_24.search(found):
+            raise
+        raise CellError(
+            f"{found!r} has the hour 24, expected 0 to 23; where hours are counted from 1 to 24, subtract 1 from each "
+            "of them (the first is then from 0:00 to 1:00)",
+            error.rows,
+            code=error.code,
+        ) from error
 
 
 def _number_reader(source: Source) -> Callable[[Any], Any]:

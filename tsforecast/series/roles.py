@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsforecast.errors import DataError
+from tsforecast.series.advice import advice_on_number
 from tsforecast.series.cells import MISSING, CellError, to_integers
 from tsforecast.series.csvfile import CsvFile, line_of, read_columns
 from tsforecast.series.dates import GUESS, LIKELY, SURE, name_rank
@@ -69,7 +71,7 @@ FEW_REPEATS = 0.05
 MOST_REPEATS = 0.2
 LEAST_ROWS_PER_SERIES = 3
 MAX_CANDIDATES = 20
-MAX_PAIRED = 6  # columns tried two and two where none alone tells the rows apart
+MAX_TOGETHER = 6  # columns tried two and two, and three and three, where none alone tells the rows apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +79,25 @@ class Roles:
     """Which columns are forecast, and what tells the rows apart."""
 
     target: str | list[str]
-    id: str | None
+    id: str | list[str] | None
     notes: dict[str, str]
 
 
-def roles_of(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -> Roles:
-    """The columns to forecast and the one that, with the time, tells all rows apart."""
+def roles_of(file: CsvFile, sample: Sample, time: Sequence[str], numeric: Sequence[str]) -> Roles:
+    """The columns to forecast and the ones that, with the time, tell all rows apart."""
     rest = list(sample)
     words = [
         column for column in rest if column not in numeric and any(cell.strip() for cell in sample[column])
     ]
     few = [column for column in numeric if are_integers(sample[column]) and _repeats(sample[column])]
-    unique_id, note = _id_column(file, time, words, few)
-    notes = {"data.id": note} if unique_id else {}
-    candidates = [column for column in numeric if column != unique_id]
+    ids, note = _id_columns(file, time, words, few)
+    notes = {"data.id": note} if ids else {}
+    candidates = [column for column in numeric if column not in ids]
     if not candidates:
         _refuse_no_target(
-            file, {column: sample[column] for column in rest if column != unique_id or len(rest) == 1}
+            file, {column: sample[column] for column in rest if column not in ids or len(rest) == 1}
         )
-    _refuse_spoiled(file, sample, [column for column in words if column != unique_id], candidates)
+    _refuse_spoiled(file, sample, [column for column in words if column not in ids], candidates)
     series_like = _preferred(
         candidates,
         lambda column: not is_row_number(sample[column]),
@@ -103,7 +105,7 @@ def roles_of(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -
         lambda column: rank_of(column, TARGET_NAMES) < UNNAMED or len({*sample[column]} - {*MISSING}) > 1,
     )
     series_like = _by_name(series_like, TARGET_NAMES)
-    target, target_note = _target(series_like, sample, may_be_wide=unique_id is None)
+    target, target_note = _target(series_like, sample, may_be_wide=not ids)
     beside = [
         column for column in candidates if column not in ([target] if isinstance(target, str) else target)
     ]
@@ -112,7 +114,8 @@ def roles_of(file: CsvFile, sample: Sample, time: str, numeric: Sequence[str]) -
             f" Other columns of numbers: {listed(beside)}; what is known up to the cutoff can be read beside the "
             f"target as covariates: {{past: [{beside[0]}]}}."
         )
-    return Roles(target, unique_id, notes | {"data.target": target_note})
+    named = ids if len(ids) > 1 else ids[0] if ids else None
+    return Roles(target, named, notes | {"data.target": target_note})
 
 
 def refuse_misfit(
@@ -231,19 +234,32 @@ def _refuse_no_target(file: CsvFile, others: Sample) -> None:
                 f"{filled[0][:60]!r}; expected numbers alone: remove the sign or the unit."
             )
     refuse_misfit(file, others, number_cells, "a number")
+    examples = {
+        column: next((cell for cell in cells if cell.strip()), "") for column, cells in others.items()
+    }
+    column = min(
+        examples, key=lambda column: (not examples[column], rank_of(column, TARGET_NAMES)), default=""
+    )
+    advice = ""
+    if found := examples.get(column, ""):
+        what = advice_on_number(found[:60], decimal=".", thousands=None)
+        advice = f", and {column!r} has cells such as {found[:60]!r}: {what}"
     raise DataError(
-        f"{file.name}: no column holds numbers to forecast; the columns are {listed(file.columns)}."
+        f"{file.name}: no column holds numbers to forecast; the columns are {listed(file.columns)}{advice}."
     )
 
 
-def _id_column(file: CsvFile, time: str, words: Sequence[str], few: Sequence[str]) -> tuple[str | None, str]:
-    """The column that, with the time, tells all rows apart, and why; None where the time alone does.
+def _id_columns(
+    file: CsvFile, time: Sequence[str], words: Sequence[str], few: Sequence[str]
+) -> tuple[list[str], str]:
+    """The columns that, with the time, tell all rows apart, and why; none where the time alone does.
 
-    A few rows that share their time are repeats to be merged, and make no series.
+    One column goes before two, and two before three. A few rows that share their time are repeats to be merged, and
+    make no series.
     """
     candidates = _by_name([*words, *few], ID_NAMES)[:MAX_CANDIDATES]
-    table = read_columns(file, text=[time, *candidates], numbers=())
-    times = _codes(table, time)
+    table = read_columns(file, text=[*time, *candidates], numbers=())
+    times = _as_one([_codes(table, column) for column in time])
     codes = {column: _codes(table, column) for column in candidates}
     n_rows = len(times)
     alone = _repeated([times])
@@ -253,8 +269,8 @@ def _id_column(file: CsvFile, time: str, words: Sequence[str], few: Sequence[str
         for column in named:
             n_series = int(codes[column].max()) + 1
             if 1 < n_series <= n_rows / LEAST_ROWS_PER_SERIES and not _repeated([times, codes[column]]):
-                return column, f"{LIKELY}: its name says so; {n_series} series."
-        return None, ""
+                return [column], f"{LIKELY}: its name says so; {n_series} series."
+        return [], ""
     left = {
         column: _repeated([times, codes[column]])
         for column in candidates
@@ -263,22 +279,45 @@ def _id_column(file: CsvFile, time: str, words: Sequence[str], few: Sequence[str
         )
     }
     best = min(left, key=lambda column: left[column], default=None)
-    if best is not None and left[best] <= FEW_REPEATS * n_rows:
+    is_enough = best is not None and left[best] <= FEW_REPEATS * n_rows
+    together = None
+    if best is None or left[best]:  # repeats that another id column explains are none
+        together = _together(file, times, codes, only_named=is_enough)
+    if best is not None and is_enough and not together:
         surely = SURE if best in named else LIKELY
-        found = f"with {time!r} it tells {'all' if not left[best] else 'nearly all'} rows apart"
-        return best, f"{surely}: {found}; {int(codes[best].max()) + 1} series."
-    for pair in combinations([column for column in (*words, *few) if column in candidates[:MAX_PAIRED]], 2):
-        if not _repeated([times, *(codes[column] for column in pair)]):
-            raise DataError(
-                f"{file.name}: only {pair[0]!r} and {pair[1]!r} together tell apart the rows of one time; join them "
-                "into one column that names the series."
-            )
+        found = f"with {' and '.join(map(repr, time))} it tells {'all' if not left[best] else 'nearly all'} rows apart"
+        return [best], f"{surely}: {found}; {int(codes[best].max()) + 1} series."
+    if together:
+        ids, n_series = together
+        return ids, (
+            f"{LIKELY}: with {' and '.join(map(repr, time))} they tell all rows apart, and no column does alone; "
+            f"{n_series} series."
+        )
     if alone > MOST_REPEATS * n_rows:
         raise DataError(
             f"{file.name}: {alone} of {n_rows} rows share their time with another, and no column tells them apart; "
             "add a column that names the series, or sum the rows of each step first."
         )
-    return None, ""
+    return [], ""
+
+
+def _together(
+    file: CsvFile, times: IntArray, codes: Mapping[str, IntArray], *, only_named: bool
+) -> tuple[list[str], int] | None:
+    """The fewest columns that only together tell the rows of one time apart, in their order, and how many series.
+
+    The target may tell rows apart by chance, so that columns with its names are none of them.
+    """
+    tried = [column for column in codes if rank_of(column, TARGET_NAMES) == UNNAMED][:MAX_TOGETHER]
+    for size in (2, 3):
+        for columns in combinations(tried, size):
+            of_series = _as_one([codes[column] for column in columns])
+            are_named = all(rank_of(column, ID_NAMES) != UNNAMED for column in columns)
+            if only_named and not are_named:
+                continue
+            if _makes_series(of_series, times, strictly=not are_named) and not _repeated([times, of_series]):
+                return sorted(columns, key=file.columns.index), int(of_series.max()) + 1
+    return None
 
 
 def _makes_series(codes: IntArray, times: IntArray, *, strictly: bool) -> bool:
@@ -295,10 +334,15 @@ def _makes_series(codes: IntArray, times: IntArray, *, strictly: bool) -> bool:
 
 def _repeated(codes: Sequence[IntArray]) -> int:
     """Rows less those that differ in any of the columns."""
+    return len(codes[0]) - int(_as_one(codes).max(initial=-1)) - 1
+
+
+def _as_one(codes: Sequence[IntArray]) -> IntArray:
+    """A number for each different combination of codes, ``(n_rows,)``."""
     joined = codes[0]
     for column in codes[1:]:
-        joined = joined * (column.max() + np.int64(1)) + column
-    return len(joined) - len(np.unique(joined))
+        joined = np.asarray(pd.factorize(joined)[0] * (column.max() + np.int64(1)) + column)
+    return np.asarray(pd.factorize(joined)[0], dtype=np.int64)
 
 
 def _codes(table: Any, column: str) -> IntArray:

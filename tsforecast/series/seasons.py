@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
+from tsforecast.series.magnitude import binary_unit
 from tsforecast.series.panel import FloatArray, Panel
 from tsforecast.series.repair import FILLS
 from tsforecast.series.timeaxis import INTEGER
@@ -104,7 +105,8 @@ def season_strength(panel: Panel, season_length: int, *, shorter: int = 1) -> tu
 
 def _around_season(y: FloatArray, season_length: int) -> FloatArray:
     """``y`` less the mean of the season around each value, without the ends that have none."""
-    centred = y - y.mean()
+    centred = y / binary_unit(np.abs(y).max())  # so that no square overflows
+    centred -= centred.mean()
     sums = np.concatenate([[0.0], np.cumsum(centred)])
     means = (sums[season_length:] - sums[:-season_length]) / season_length
     if season_length % 2 == 0:  # half a step early and half a step late
@@ -160,7 +162,7 @@ def _autocorrelation(y: FloatArray, max_lag: int) -> FloatArray:
 
     Differences, so that a trend does not look like a season.
     """
-    steps = np.diff(y)
+    steps = np.diff(y / binary_unit(np.abs(y).max()))
     steps -= steps.mean()
     spectrum = np.abs(np.fft.rfft(steps, 2 * len(steps))) ** 2
     products = np.fft.irfft(spectrum)[: max_lag + 1]

@@ -6,10 +6,14 @@ tables at the bottom name the sources and the file formats: a new one is a funct
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
 import stat
 import sys
+import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,13 +24,17 @@ import pyarrow as pa
 
 from tsforecast.config.location import REMOTES, STDIN, Kind, Resolved, kind_of, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
-from tsforecast.errors import ConfigError, DataError, TsforecastError
-from tsforecast.series.columns import columns_of, listed, refuse_absent
+from tsforecast.errors import ConfigError, DataError, ResourceError, TsforecastError
+from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
+from tsforecast.series.gather import Gathered
+from tsforecast.series.memory import Room, gigabytes, memory_free, memory_size
+from tsforecast.series.timeaxis import INTEGER
 
 __all__ = [
     "File",
     "Part",
+    "csv_files",
     "is_read",
     "joined_tables",
     "local_files",
@@ -39,8 +47,12 @@ __all__ = [
 ]
 
 CHUNK = 1 << 20
-# Share of the memory that a source may take which does not say beforehand how long it is.
-MEMORY_SHARE = 0.25
+# What is compressed may become larger than this share of the memory where it is no more times its size.
+MEMORY_SHARE, MOST_TIMES_LARGER = 0.25, 500
+# Bytes of what comes through a pipe that are kept in memory, and the share of the space for temporary files that the
+# rest may take.
+KEPT, SHARE_OF_SPACE = 1 << 26, 0.5
+ROWS_AT_ONCE = 1 << 17  # of a Parquet file
 # Ends of the names of compressed files, and what pyarrow calls the compression.
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 SECONDS_OF_SILENCE = 60.0  # of a web server
@@ -148,22 +160,23 @@ def name_of(path: str) -> str:
 
 
 def opener_of(path: str) -> Opener:
-    """What opens a file from its start, decompressed by its ending; ``-`` is the standard input, in memory.
+    """What opens a file from its start, decompressed by its ending; ``-`` is the standard input, kept for this.
 
     Raises:
         DataError: there is no such regular file, or it may not be read.
     """
     if path == STDIN:
-        return _opener_of_bytes(_stdin_bytes(), name_of(path))
+        return _opener_of_stream(_stdin(), name_of(path))
     name = name_of(path)
     try:
-        mode = Path(path).stat().st_mode
+        status = Path(path).stat()
+        mode = status.st_mode
         if stat.S_ISREG(mode):
             pa.input_stream(path, compression=None).close()
             codec = CODECS.get(Path(path).suffix.lower())
-            return _bounded(lambda: pa.input_stream(path, compression=None), codec, name)
+            return _bounded(lambda: pa.input_stream(path, compression=None), codec, name, status.st_size)
     except OSError as error:
-        target = f", which leads to {str(Path(path).readlink())!r}" if Path(path).is_symlink() else ""
+        target = f", which leads to {str(Path(path).readlink())!r}" if os.path.islink(path) else ""  # noqa: PTH114
         raise DataError(
             f"{name}: {_reason(error)}{target}; check the path and the rights to read it.", code="F101"
         ) from error
@@ -207,7 +220,7 @@ def local_files(path: str) -> list[File]:
 def _paths(path: str) -> list[str]:
     """Hidden files and what is no data are passed over, unless the pattern spells out the ending."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         found, any_ending = list(place.iterdir()), False
     elif WILDCARDS & {*path} and not os.path.lexists(path):
         found, any_ending = _matching(place), bool(place.suffix) and not WILDCARDS & {*place.suffix}
@@ -319,13 +332,13 @@ def _fetched(system: Any, path: str, name: str, location: Resolved) -> File:
     name = name if "*" not in name else location.scrubbed(system.unstrip_protocol(path))
     try:
         with system.open(path, "rb") as stream:
-            content = _within_memory(stream, name)
+            opener = _opener_of_stream(stream, name)
     except (TsforecastError, MemoryError):
         raise
     except Exception as error:
         raise DataError(_unreadable(name, location, error), code="F101") from None
     plain = path.partition("?")[0] if "://" in path else path
-    return File(name, plain, _opener_of_bytes(content, name))
+    return File(name, plain, opener)
 
 
 def _options(scheme: str) -> dict[str, Any]:
@@ -368,16 +381,37 @@ def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
 
 
 def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
-    columns = columns_of(data)
+    columns, opened = columns_of(data), csv_files(files, data)
+    is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
+    moments = columns.time[0] if is_date and len(columns.time) == 1 else None
+    parts = _csv_parts(opened, columns, moments=moments)
+    if moments and len({part.table.schema.field(moments).type for part in parts}) > 1:
+        parts = _csv_parts(opened, columns, moments=None)
+    return parts
+
+
+def csv_files(files: Sequence[File], data: DataConfig) -> list[CsvFile]:
+    """CSV files with one layout for all.
+
+    Raises:
+        DataError: one cannot be opened, a column is absent, or they are laid out otherwise.
+    """
     opened = [open_file(file, data) for file in files]
-    refuse_absent(opened[0].name, opened[0].columns, columns)
+    refuse_absent(opened[0].name, opened[0].columns, columns_of(data))
     for other in opened[1:]:
         _refuse_other_layout(opened[0], other)
     # Only some of the files may hold a number with a decimal mark.
     decimal = "," if any(csv.decimal == "," for csv in opened) else "."
+    return [replace(csv, decimal=decimal) for csv in opened]
+
+
+def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | None) -> list[Part]:
     parts = []
-    for csv in (replace(csv, decimal=decimal) for csv in opened):
-        table = read_columns(csv, text=columns.text, numbers=columns.numbers)
+    room = Room(len(columns.numbers))
+    for csv in files:
+        kinds = {"text": columns.text, "numbers": columns.numbers}
+        table = read_columns(csv, **kinds, room=room, moments=moments)
+        room.n_before += table.num_rows
         parts.append(Part(csv.name, table, csv))
     return parts
 
@@ -411,8 +445,10 @@ def _refuse_other_columns(
 def _read_parquet(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
     parts: list[Part] = []
     names: list[str] = []
+    room = Room(len(columns_of(data).numbers))
     for file in files:
-        found, table = _parquet_table(file, data)
+        found, table = _parquet_table(file, data, room.for_file(file.name))
+        room.n_before += table.num_rows
         if parts:
             _refuse_other_columns(files[0].name, names, file.name, found)
             _refuse_other_types(parts[0], Part(file.name, table))
@@ -421,32 +457,41 @@ def _read_parquet(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
     return parts
 
 
-def _parquet_table(file: File, data: DataConfig) -> tuple[list[str], Table]:
-    """The names of all columns, and those that are read."""
+def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str], Table]:
+    """The names of all columns, and those that are read, some rows at a time."""
     import pyarrow.parquet as pq  # most runs read CSV and start sooner without it
 
     columns = columns_of(data)
+    wanted = list(columns.keys)
     try:
-        with file.opener() as stream, pq.ParquetFile(stream) as parquet:
+        with file.opener() as stream, pq.ParquetFile(stream, buffer_size=CHUNK) as parquet:
             names = list(parquet.schema_arrow.names)
             refuse_absent(file.name, names, columns)
-            _refuse_many_rows(file.name, parquet.metadata.num_rows, len(columns.keys))
-            return names, without_dictionaries(parquet.read(columns=list(columns.keys)))
+            # A file of a few bytes may hold, or claim, any number of equal rows.
+            room.refuse(parquet.metadata.num_rows)
+            schema = pa.schema([parquet.schema_arrow.field(name) for name in wanted])
+            gathered = Gathered(_as_kept(schema.empty_table(), columns).schema)
+            for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=wanted):
+                for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
+                    gathered.add(block)
+            return names, gathered.table()
+    except MemoryError:  # which pyarrow's is, beside being one of its own
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{file.name}: cannot be read as Parquet: {error}; check the file.", code="F103"
         ) from error
 
 
-def _refuse_many_rows(name: str, n_rows: int, n_columns: int) -> None:
-    """A file of a few bytes may hold, or claim, any number of equal rows."""
-    wanted, limit = 8 * n_rows * n_columns, memory_limit()
-    if wanted > limit:
-        raise DataError(
-            f"{name}: {n_rows} rows of {n_columns} columns take {_gigabytes(wanted)} or more; expected at most "
-            f"{_gigabytes(limit)} on this machine: read fewer columns or rows.",
-            code="F101",
-        )
+def _as_kept(table: Table, columns: Columns) -> Table:
+    """Columns as they are gathered: without dictionaries, and timestamps to the microsecond."""
+    table = without_dictionaries(table)
+    name = columns.time[0]
+    place = table.schema.get_field_index(name)
+    kind = table.schema.field(place).type
+    if len(columns.time) > 1 or not pa.types.is_timestamp(kind):
+        return table
+    return table.set_column(place, name, table.column(place).cast(pa.timestamp("us", kind.tz), safe=False))
 
 
 def _refuse_other_types(first: Part, other: Part) -> None:
@@ -483,42 +528,104 @@ def _n_rows(file: File, data: DataConfig) -> int:
     return sum(1 for _ in open_file(file, data).records()) - 1
 
 
-def _stdin_bytes() -> Any:
+def _stdin() -> Any:
     if sys.stdin is None or sys.stdin.closed:
         raise DataError(f"{name_of(STDIN)}: it is closed; pipe the data in, or name a file.", code="F101")
-    return _within_memory(sys.stdin.buffer, name_of(STDIN))
+    return sys.stdin.buffer
 
 
-def _within_memory(stream: Any, name: str) -> Any:
-    """All that a stream gives, as long as there is memory for it."""
-    content, limit = io.BytesIO(), memory_limit()
-    while chunk := stream.read(CHUNK):
-        content.write(chunk)
-        if content.tell() > limit:
-            raise DataError(
-                f"{name}: gives more than {_gigabytes(limit)}, a quarter of the memory of this machine; "
-                "save it as a file, and name that.",
-                code="F101",
-            )
-    return pa.py_buffer(content.getbuffer())
-
-
-def _opener_of_bytes(content: Any, name: str) -> Opener:
-    """Opens what is in memory; its first bytes say whether it is compressed, for a name may not, or not any more."""
-    first = content[:4].to_pybytes()
+def _opener_of_stream(stream: Any, name: str) -> Opener:
+    """Opens what a stream gave; its first bytes say whether it is compressed, for a name may not, or not any more."""
+    content, size = _kept(stream, name)
+    content.seek(0)
+    first = content.read(4)
     codec = next((found for magic, found in MAGIC.items() if first.startswith(magic)), None)
-    return _bounded(lambda: pa.BufferReader(content), codec, name)
+
+    def opener() -> Any:
+        return pa.PythonFile(_Again(content), mode="r")
+
+    weakref.finalize(opener, content.close)  # with which a file is gone
+    return _bounded(opener, codec, name, size)
 
 
-def _bounded(opener: Opener, codec: str | None, name: str) -> Opener:
-    """The opener, decompressing as long as there is memory for what comes."""
+def _kept(stream: Any, name: str) -> tuple[Any, int]:
+    """All that a stream gives and how much that is: in memory, or more than a little in a file without a name."""
+    content: Any = io.BytesIO()
+    little, limit = min(KEPT, memory_free() // 8), _space_for_files() * SHARE_OF_SPACE
+    size, is_file = 0, False
+    try:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > max(little, limit):
+                raise DataError(
+                    f"{name}: gives more than {gigabytes(max(little, limit))}, half of the space for temporary "
+                    "files; save it as a file, and name that.",
+                    code="F101",
+                )
+            if size > little and not is_file:
+                content, is_file = _as_file(content), True
+            content.write(chunk)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise ResourceError(
+            f"{name}: the space for temporary files in {tempfile.gettempdir()} ran out; free some, or set TMPDIR."
+        ) from error
+    return content, size
+
+
+def _as_file(content: io.BytesIO) -> Any:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it can be opened no more
+    file.write(content.getbuffer())
+    return file
+
+
+def _space_for_files() -> int:
+    try:
+        return shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:  # there is no folder for temporary files
+        return 0
+
+
+class _Again(io.RawIOBase):
+    """A file read from its start, whoever else reads it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._place = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        starts = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}
+        if whence not in starts:
+            starts[whence] = self._file.seek(0, whence)
+        self._place = starts[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._file.seek(self._place)
+        chunk: bytes = self._file.read(size)
+        self._place += len(chunk)
+        return chunk
+
+
+def _bounded(opener: Opener, codec: str | None, name: str, size: int) -> Opener:
+    """The opener, decompressing what is no bomb: a file that becomes as much as fills the memory has more bytes."""
     if codec is None:
         return opener
-    return lambda: _Decompressed(pa.CompressedInputStream(opener(), codec), name=name, limit=memory_limit())
+    limit = max(int(memory_size() * MEMORY_SHARE), MOST_TIMES_LARGER * size)
+    return lambda: _Decompressed(pa.CompressedInputStream(opener(), codec), name=name, limit=limit)
 
 
 class _Decompressed(io.RawIOBase):
-    """A stream that ends in an error once it has given more than there is memory for."""
+    """A stream that ends in an error once it has given more than a compressed table does."""
 
     def __init__(self, stream: Any, *, name: str, limit: int) -> None:
         self._stream, self._name, self._left, self._limit = stream, name, limit, limit
@@ -531,8 +638,8 @@ class _Decompressed(io.RawIOBase):
         self._left -= len(chunk)
         if self._left < 0:
             raise DataError(
-                f"{self._name}: decompresses to more than {_gigabytes(self._limit)}, a quarter of the memory of "
-                "this machine; unpack it, and name the file that comes of it.",
+                f"{self._name}: decompresses to more than {gigabytes(self._limit)}, a quarter of the memory of this "
+                f"machine and {MOST_TIMES_LARGER} times its size; unpack it, and name the file that comes of it.",
                 code="F101",
             )
         return chunk
@@ -541,23 +648,6 @@ class _Decompressed(io.RawIOBase):
         if not self.closed:
             self._stream.close()
         super().close()
-
-
-def memory_limit() -> int:
-    """Bytes that a source may take which does not say beforehand how long it is."""
-    return int(MEMORY_SHARE * min(_memory_sizes()))
-
-
-def _memory_sizes() -> list[int]:
-    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # not there, or `max`
-            sizes.append(int(Path(path).read_text(encoding="ascii")))
-    return sizes
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.3g} GB"
 
 
 # What reads each kind of source.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from tsforecast.errors import ConfigError, DataError
+from tsforecast.series.stretches import stretches
 
 __all__ = ["INTEGER", "TimeAxis", "TimeIndex", "axis_over", "check_freq", "infer_freq"]
 
@@ -128,7 +130,10 @@ class TimeAxis:
         clock = self._clock(_as_dates(ds))
         step = _fixed_step(self.freq)
         if step is not None:
-            return (clock - _micros(self.origin)) // step
+            positions = np.empty_like(clock)
+            for part in stretches(len(clock)):
+                np.floor_divide(clock[part] - _micros(self.origin), step, out=positions[part])
+            return positions
         if len(clock) == 0:
             return np.empty(0, np.int64)
         before, grid = self._grid_over(int(clock.min()), int(clock.max()))
@@ -243,8 +248,9 @@ def axis_over(ds: TimeIndex, freq: str) -> TimeAxis:
     origin = pd.Timestamp(np.datetime64(int(clock.min()), "us"))
     step, offset = _fixed_step(freq), _offset(freq)
     if step is not None and not isinstance(offset, pd.offsets.Week):
-        phase = clock % step
-        origin += pd.Timedelta(microseconds=int((_most_frequent(phase) - phase[np.argmin(clock)]) % step))
+        lowest = int(clock.min())
+        if any(((clock[part] - lowest) % step).any() for part in stretches(len(clock))):
+            origin += pd.Timedelta(microseconds=int((_most_frequent(clock % step) - lowest % step) % step))
     elif not offset.is_on_offset(origin):
         origin = pd.Timestamp(offset.rollforward(origin)).as_unit("us")
     return TimeAxis(freq=freq, origin=origin, timezone=None if dates.tz is None else str(dates.tz))
@@ -287,16 +293,14 @@ def infer_freq(ds: pd.DatetimeIndex, offsets: IntArray) -> str:
         DataError: no series has three different timestamps.
     """
     wall = _clock_of(ds, "D")
-    steps = _steps_within(wall, offsets)
-    moves = np.flatnonzero(steps)
-    differences = np.diff(np.searchsorted(moves, offsets))  # per series
-    if differences.max(initial=0) < 2:
+    sizes, n_most = _moves_within(wall, offsets)
+    if n_most < 2:
         raise DataError(
             "the frequency cannot be told from fewer than 3 different timestamps in a series; "
             "set data.freq, e.g. 'h', 'D' or 'MS'.",
             code="T305",
         )
-    usual = _most_frequent(np.take(steps, moves, mode="clip"))
+    usual = min(sizes, key=lambda size: (-sizes[size], size))
     if usual >= 28 * DAY and (monthly := _monthly_freq(wall, offsets)):
         return monthly
     if usual % DAY:
@@ -361,6 +365,26 @@ def _steps_within(values: IntArray, offsets: IntArray) -> IntArray:
     np.subtract(values[1:], values[:-1], out=steps[1:])
     steps[offsets[:-1][offsets[:-1] < len(values)]] = 0
     return steps
+
+
+def _moves_within(values: IntArray, offsets: IntArray) -> tuple[Counter[int], int]:
+    """How often a value moves on by which difference, and how often at most within one series."""
+    sizes: Counter[int] = Counter()
+    counts = np.zeros(len(offsets) - 1, dtype=np.int64)
+    for part in stretches(len(values) - 1):
+        steps = values[part.start + 1 : part.stop + 1] - values[part]  # each to the row after
+        low, high = np.searchsorted(offsets, [part.start + 1, part.stop + 1], side="left")
+        steps[offsets[low:high] - part.start - 1] = 0  # where another series begins
+        moves = np.flatnonzero(steps)
+        bounds = np.clip(offsets[max(low - 1, 0) : high + 1] - part.start - 1, 0, len(steps))
+        counts[max(low - 1, 0) : high] += np.diff(np.searchsorted(moves, bounds))
+        moved = steps[moves]
+        if len(moved) and (moved == moved[0]).all():
+            sizes[int(moved[0])] += len(moved)
+        else:
+            found, often = np.unique(moved, return_counts=True)
+            sizes.update(dict(zip(found.tolist(), often.tolist(), strict=True)))
+    return sizes, int(counts.max(initial=0))
 
 
 def _most_frequent(values: IntArray) -> int:

@@ -96,7 +96,7 @@ def resume(
     if position.pop("fingerprint") != fingerprint:
         raise ConfigError(
             f"{folder}: this checkpoint was made with other settings or other data, so training cannot go on from it; "
-            "give the same config and data, or train without --resume."
+            "give the same config, data, --as-of and --drop-last, or train without --resume."
         )
     network.load_state_dict(_with_prefix(tensors, "weights."))
     average.load_state_dict(_with_prefix(tensors, "average."))

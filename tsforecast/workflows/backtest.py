@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from tsforecast.config.schema import Config
+from tsforecast.config.words import nearest_word
 from tsforecast.errors import ConfigError, DataError, StoppedError
 from tsforecast.evaluation.backtest import (
     Behaviour,
@@ -26,8 +27,10 @@ from tsforecast.evaluation.backtest import (
     rolling_origins,
 )
 from tsforecast.evaluation.baselines import BASELINES, Baseline
+from tsforecast.evaluation.rivals import RIVALS, Ground, rival_forecasts
 from tsforecast.evaluation.scores import Scores, actuals, score
 from tsforecast.features.auto import resolve, with_auto
+from tsforecast.features.transforms import fit_transform
 from tsforecast.forecasting.forecast import (
     FittedModel,
     forecast,
@@ -44,13 +47,12 @@ from tsforecast.workflows.fallback import tell_failures
 from tsforecast.workflows.predict import LoadedRun, read_like
 from tsforecast.workflows.train import model_name, read_data
 
-__all__ = ["ALIGNMENTS", "Backtest", "Rolling", "backtest", "backtest_run"]
+__all__ = ["Backtest", "Rolling", "backtest", "backtest_run", "parse_rivals"]
 
 log = logging.getLogger(__name__)
 
 Align = Literal["auto", "calendar", "own"]
 Refit = Literal["never", "every"]
-ALIGNMENTS: tuple[Align, ...] = ("auto", "calendar", "own")
 # Windows by default: forecasts cost little, trainings much.
 MOST_WINDOWS: Mapping[Refit, int] = {"never": 24, "every": 5}
 
@@ -63,6 +65,7 @@ class Rolling:
         n_windows: number of origins; None: as many as fit into the last third, within limits.
         stride: steps between them; None: the horizon.
         refit: train once, at the first origin, or anew at each.
+        rivals: names of the rivals in the table beside the baselines.
         align: where origins lie: at one moment for all series, or counted from each series' own end. ``auto`` takes
             the calendar where there is one and the series end together.
     """
@@ -71,6 +74,7 @@ class Rolling:
     stride: int | None = None
     refit: Refit = "never"
     align: Align = "auto"
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +95,8 @@ class Backtest:
         scores: against what came.
         behaviour: of the network's rollout.
         failures: series that are left out.
+        levels: of the quantiles.
+        notes: which rivals are missing and why, a sentence each.
     """
 
     config: Config
@@ -106,6 +112,7 @@ class Backtest:
     behaviour: Behaviour
     failures: tuple[Failure, ...] = ()
     levels: Sequence[float] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def model_name(self) -> str:
@@ -216,7 +223,7 @@ def _settled(rolling: Rolling, panel: Panel, horizon: int) -> Rolling:
     stride = rolling.stride or horizon
     most = MOST_WINDOWS[rolling.refit]
     windows = rolling.n_windows or choose_windows(panel, horizon=horizon, stride=stride, most=most)
-    return Rolling(n_windows=windows, stride=stride, refit=rolling.refit, align=align)
+    return replace(rolling, n_windows=windows, stride=stride, align=align)
 
 
 def _after_training(run: LoadedRun, panel: Panel, rolling: Rolling, *, asked: int | None) -> Rolling:
@@ -235,7 +242,7 @@ def _after_training(run: LoadedRun, panel: Panel, rolling: Rolling, *, asked: in
     room = (ends - run.config.horizon - until)[panel.lengths > 0]
     fitting = int(room.min()) // stride + 1 if room.size and room.min() >= 0 else 0
     if fitting >= (asked or 1):
-        return Rolling(asked or min(fitting, MOST_WINDOWS["never"]), stride, rolling.refit, rolling.align)
+        return replace(rolling, n_windows=asked or min(fitting, MOST_WINDOWS["never"]))
     last = panel.axis.timestamps(np.array([newest]))[0]
     room_for = f"{fitting or 'no'} window{'s' * (fitting != 1)} of {run.config.horizon} steps"
     raise ConfigError(
@@ -320,19 +327,25 @@ def _judged(
 ) -> Backtest:
     """Forecasts of every model from every origin, and their scores."""
     parts: list[dict[str, FloatArray]] = []
+    notes: dict[str, None] = {}
     first_config: Config | None = None
     for number, group in enumerate(_groups(origins, rolling.refit)):
         model, config = learner(group[0].known_part(panel))
         first_config = first_config or config
         cutoffs = all_cutoffs(group)
         season = cast(list[int], first_config.season_length)[0]
-        parts.append(_forecast_group(panel, cutoffs, model, config, season=season, levels=levels))
+        made = _forecast_group(panel, cutoffs, model, config, season=season, levels=levels)
+        ground = _ground(group[0].known_part(panel), model, config)
+        rivals = rival_forecasts(rolling.rivals, ground, panel, cutoffs, config.horizon)
+        parts.append(made | rivals.y_hat)
+        notes |= dict.fromkeys(rivals.notes)
         if rolling.refit == "every":
             log.info("window %d of %d: %d forecasts", number + 1, len(origins), len(cutoffs))
         if signal := watcher.stop_signal() if watcher else None:
             raise StoppedError(f"backtest stopped by signal {signal}; nothing is written.", signal)
     assert first_config is not None
-    made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    everywhere = [name for name in parts[0] if all(name in part for part in parts)]
+    made = {name: np.concatenate([part[name] for part in parts]) for name in everywhere}
     cutoffs = all_cutoffs(origins)
     values, one_step = made.pop(NETWORK), made.pop(ONE_STEP)
     forecasts = {model_name(first_config): values[:, :, 0], **made}
@@ -358,6 +371,7 @@ def _judged(
         behaviour=behaviour(panel, cutoffs, y, values[:, :, 0]),
         failures=failures,
         levels=levels,
+        notes=tuple(notes),
     )
 
 
@@ -395,6 +409,40 @@ def _forecast_group(
             for name, baseline in BASELINES.items()
         },
     }
+
+
+def _ground(known: Panel, model: FittedModel, config: Config) -> Ground:
+    """What the rivals are fitted on: the rows known at an origin, shown to them as to the network."""
+    return Ground(
+        known=known,
+        features=model.features,
+        transform=fit_transform(known, config),
+        non_negative=model.non_negative,
+        seed=config.training.seed,
+    )
+
+
+def parse_rivals(text: str) -> tuple[str, ...]:
+    """Names of rivals from ``ridge,auto_ets``; ``none`` and ``all`` stand for those.
+
+    Raises:
+        ConfigError: a name is no rival, or stands twice.
+    """
+    if text in ("none", "all"):
+        return tuple(RIVALS) if text == "all" else ()
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in RIVALS:
+            near = nearest_word(name, list(RIVALS))
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise ConfigError(
+                f"--rivals: {name!r} is not a known rival ({', '.join(RIVALS)}, all, none).{hint}"
+            )
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"--rivals: {text!r} must name each rival once, such as ridge,boosted_trees, or be none."
+        )
+    return tuple(names)
 
 
 def _from_last(baseline: Baseline, season: int) -> Forecaster:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,11 @@ from tsforecast.features.auto import resolve
 from tsforecast.features.transforms import check_values
 from tsforecast.series.assemble import Aside, panel_from_rows, rows_of_table
 from tsforecast.series.check import Finding, Rows, Severity, find_by_series
+from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.faults import IN_A_CELL, readable_part
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import STDIN, name_of, place_of, read_table
-from tsforecast.training.learn import check_lengths
-from tsforecast.workflows.lengths import short_series
+from tsforecast.workflows.lengths import refuse_lengths, short_series
 from tsforecast.workflows.train import refuse_long_horizon
 
 __all__ = ["Entry", "Report", "check", "report_json", "report_text"]
@@ -35,7 +35,7 @@ LONGEST = 24  # characters of a name in the table
 LINE = re.compile(r"line (\d+)\b")
 PLACE = re.compile(r"^line \d+(?:: |, )")
 PLACE_OF_ROW = re.compile(r"(?:^|, )line (\d+)$")
-SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|[\w-]+)")
+SETTING = re.compile(r"\b(data(?:\.[a-z_]+)+)(?:: |, e\.g\. )('[^']+'|\"[^\"]+\"|[\w-]+)")
 COUNT = re.compile(r"\((\d+) such \w+\)")
 
 
@@ -98,20 +98,23 @@ class Report:
         return DataError.exit_code if wrong else 0
 
 
-def check(config: Config, source: pd.DataFrame | None = None) -> Report:
+def check(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Report:
     """Reads the data as ``train`` does and tells all that is wrong, up to where training would begin.
 
     Args:
         config: as loaded.
         source: data to use instead of ``data.path``.
+        cut: what is left out at the end.
 
     Raises:
-        ConfigError: settings that do not fit the data.
+        ConfigError: settings, or a cut, that do not fit the data.
     """
     where = name_of(config.data.path) if source is None else "data frame"
     entries: list[Entry] = []
     notes: list[str] = []
     table, lost, unread = _table(config, source, entries, notes, where=where)
+    if table is not None and cut:
+        table = _cut(table, config, cut, where, entries, notes)
     if table is None:
         return Report(where, 0, 0, tuple(entries), tuple(notes))
     try:
@@ -181,11 +184,32 @@ def _table(
         if source is not None or error.code not in IN_A_CELL or not _is_csv(path):
             entries += [_told(part, where) for part in error.parts]
             return None, True, nothing
-        part = readable_part(path, config.data)
+        try:
+            part = readable_part(path, config.data)
+        except DataError as hopeless:  # a byte of the header that is no text, for one
+            entries += [_told(fault, where) for fault in hopeless.parts]
+            return None, True, nothing
         entries += [_told(fault, where) for fault in part.faults or [error]]
     if part.lost and part.table is not None:
         notes.append("rows that cannot be read are left out of the other checks, and gaps are not looked for")
     return part.table, part.lost, part.unread
+
+
+def _cut(
+    table: pd.DataFrame, config: Config, cut: Cut, where: str, entries: list[Entry], notes: list[str]
+) -> pd.DataFrame | None:
+    """The table without its newest rows; series of which nothing stays are told and left out."""
+    data = config.data.model_copy(
+        update={"on_bad_series": "fail"}
+    )  # what is wrong is told whatever is done about it
+    try:
+        left = cut_table(table, data, cut, where=where)
+    except DataError as error:
+        entries += _told_by_series(error, where)
+        rest = table[~table["unique_id"].isin(list(error.series))]
+        return None if not error.series or rest.empty else _cut(rest, config, cut, where, entries, notes)
+    notes.append(f"{left.n_rows} rows are left out ({cut.text})")
+    return left.table
 
 
 def _is_csv(path: str) -> bool:
@@ -215,9 +239,9 @@ def _told_by_series(error: DataError, where: str) -> list[Entry]:
 def _told(error: DataError, where: str) -> Entry:
     """What a message of the reader says, taken apart."""
     message = str(error)
-    line, setting = LINE.search(message), SETTING.search(message)
     # As in `data.csv: line 3, column 'y': what was found, expected that; what to do.`
     sentence = PLACE.sub("", message.removesuffix(".").removeprefix(f"{where}: "))
+    line, setting = LINE.search(message), SETTING.search(sentence)  # data.csv is no setting
     problem, _, remedy = sentence.partition("; ")
     found, _, expected = problem.partition(", expected ")
     count = COUNT.search(message)
@@ -281,8 +305,7 @@ def _of_lengths(panel: Panel, config: Config, where: str) -> Iterator[Entry]:
     """What ``train`` refuses or warns of between the panel and the first step of training."""
     refuse_long_horizon(config, panel, where)
     resolved = resolve(config, panel)
-    check_lengths(panel.drop_last(cast(int, resolved.split.test)), resolved)
-    panel.axis.timestamps(panel.positions(panel.last_cutoffs) + resolved.horizon)
+    refuse_lengths(panel, resolved, where)
     for short in short_series(panel, resolved):
         for alone in short.each(MOST_SERIES):
             yield Entry(

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,11 +28,20 @@ from tsforecast.recurrent.inspection import GradientReach, inspect_network
 from tsforecast.recurrent.rollout import teacher_forced_inputs
 from tsforecast.runs import refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.series.isolate import Failure
 from tsforecast.series.panel import Panel
 from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn, trial_share, within_budget
-from tsforecast.workflows.train import read_panel, score_test, score_with_baselines, test_cutoffs
+from tsforecast.workflows.fallback import failures_csv, tell_failures
+from tsforecast.workflows.train import (
+    FAILURES,
+    read_data,
+    resolve_and_part,
+    score_test,
+    score_with_baselines,
+    test_cutoffs,
+)
 
 __all__ = [
     "Comparison",
@@ -50,7 +59,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 # Names of the files a comparison is made of.
-OURS = ("comparison.json", "trials.csv", "error_by_time.png", "gradient.png")
+OURS = ("comparison.json", "trials.csv", "error_by_time.png", "gradient.png", "failures.csv")
 # Two-sided 5 % points of Student's t by degrees of freedom; the last stands for more as well.
 STUDENT = {2: 4.303, 4: 2.776, 6: 2.447, 8: 2.306, 10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
 MAX_UPDATES = 10_000_000
@@ -101,6 +110,7 @@ class Comparison:
         baselines: MASE of the naive forecasts, by name.
         n_series: series that were scored.
         n_cutoffs: forecasts that were scored.
+        failures: series that no cell has learned from.
     """
 
     horizon: int
@@ -109,6 +119,7 @@ class Comparison:
     baselines: dict[str, float]
     n_series: int
     n_cutoffs: int
+    failures: tuple[Failure, ...] = ()
 
     @property
     def by_cell(self) -> dict[str, list[Trial]]:
@@ -179,7 +190,9 @@ def compare(
     """
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
-    panel, _ = read_panel(config, source)
+    _, read = resolve_and_part(config, read_data(config, source))
+    tell_failures([replace(failure, forecast="") for failure in read.failures])
+    panel = read.panel
     by_cell = {name: resolve(with_cell(config, name), panel) for name in cells}
     any_config = by_cell[cells[0]]
     scores = _baseline_scores(panel, any_config)
@@ -206,6 +219,7 @@ def compare(
         baselines={str(model): float(mase) for model, mase in scores.by_model["mase"].items()},
         n_series=scores.n_series,
         n_cutoffs=scores.n_cutoffs,
+        failures=read.failures,
     )
 
 
@@ -234,6 +248,8 @@ def write(path: Path, found: Comparison, *, overwrite: bool) -> None:
     with replaced_folder(path, ours=OURS) as folder:
         write_text(folder / "trials.csv", _trials_table(found).to_csv(index=False, float_format="%.6g"))
         write_text(folder / "comparison.json", json.dumps(comparison_json(found), indent=2) + "\n")
+        if found.failures:
+            write_text(folder / FAILURES, failures_csv(found.failures))
         outcomes = {
             cell: [Outcome(trial.seconds, trial.mase, trial.history) for trial in trials]
             for cell, trials in found.by_cell.items()
@@ -283,6 +299,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         "horizon": found.horizon,
         "n_series": found.n_series,
         "n_cutoffs": found.n_cutoffs,
+        "failures": len(found.failures),
         "baselines": {name: _plain(mase) for name, mase in found.baselines.items()},
         "cells": {
             cell: {name: _plain(_median(trials, name)) for name in COLUMNS}

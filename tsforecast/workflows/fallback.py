@@ -10,17 +10,44 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tsforecast.config.schema import Config
+from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
+from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import quantile_column
-from tsforecast.series.isolate import Failure
+from tsforecast.series.isolate import Failure, Isolated
 from tsforecast.series.panel import FloatArray, Panel
 
-__all__ = ["failures_csv", "newest_rows", "tell_failures", "with_fallbacks"]
+__all__ = ["failures_csv", "newest_rows", "tell_failures", "with_fallbacks", "without_wrong_values"]
 
 log = logging.getLogger(__name__)
 
 TOLD = 5
 COLUMNS = ("unique_id", "code", "reason", "forecast")
+
+
+def without_wrong_values(read: Isolated, table: pd.DataFrame, config: Config, *, where: str) -> Isolated:
+    """Without the series that have a value the transform does not take, or that is too large to count with.
+
+    Args:
+        read: the data.
+        table: what it was made from.
+        config: names the transform, and what is done about bad series.
+        where: the file the table was read from.
+
+    Raises:
+        DataError: all have such a value, or ``data.on_bad_series`` is ``fail``.
+    """
+    while True:
+        try:
+            check_values(read.panel, table, config, where=where)
+        except DataError as error:
+            left = read.without(error.series, code=error.code or "", policy=config.data.on_bad_series)
+            if left is read:
+                raise
+            read = left
+        else:
+            return read
 
 
 def with_fallbacks(

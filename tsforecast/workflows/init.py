@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from tsforecast.config.schema import Config
 from tsforecast.config.starter import StarterGuess, render_starter
 from tsforecast.errors import ConfigError
 from tsforecast.features.auto import resolve
+from tsforecast.features.transforms import check_values
 from tsforecast.series.detect import Detected, detect
+from tsforecast.series.magnitude import LARGEST
+from tsforecast.series.read import read_table
 from tsforecast.storage.atomic import write_text
 
 __all__ = ["InitResult", "default_path", "init"]
@@ -57,10 +62,18 @@ def init(csv: Path, *, out: Path | None, overwrite: bool = False) -> InitResult:
             f"{out}: this file exists; name another with --out, or replace it with --overwrite."
         )
     found = detect(csv)
+    _refuse_values(found)
     text = render_starter(_guess(found), config_path=out or default_path(csv))
     if out is not None:
         write_text(out, text)
     return InitResult(text=text, notes=found.notes, warnings=found.warnings, questions=tuple(found.questions))
+
+
+def _refuse_values(found: Detected) -> None:
+    """Refuses the values that training would refuse."""
+    if (np.abs(found.panel.y) > LARGEST).any():
+        config = Config(data=found.data, horizon=found.horizon)
+        check_values(found.panel, read_table(found.data), config, where=found.data.path)
 
 
 def _guess(found: Detected) -> StarterGuess:

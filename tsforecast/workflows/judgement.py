@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from tsforecast.config.words import printable
 from tsforecast.errors import ConfigError
 from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
 from tsforecast.evaluation.scores import SHOWN, legend, metrics_json, model_lines, verdict
+from tsforecast.evaluation.significance import Difference, judge, significance_text
 from tsforecast.forecasting.forecast import frame_of
 from tsforecast.pictures.backtest import (
     ErrorGroups,
@@ -42,6 +44,7 @@ OURS = (
     "scores.csv",
     "by_lead_time.csv",
     "by_cutoff.csv",
+    "errors.csv",
     "error_by_lead_time.png",
     "coverage_by_lead_time.png",
     "errors.png",
@@ -82,7 +85,8 @@ def text(found: Backtest) -> str:
         legend(columns, season_length=found.season_length),
         _loops(found),
         *(f"WARNING: {warning}\n" for warning in warnings_of(found)),
-        verdict(found.scores.by_model, found.model_name) + "\n",
+        "".join(f"{note}\n" for note in found.notes),
+        verdict(found.scores.by_model, found.model_name) + "\n" + _luck(found),
     ]
     return "\n".join(filter(None, parts))
 
@@ -118,6 +122,11 @@ def backtest_json(found: Backtest) -> dict[str, Any]:
         "one_step": {"mase": _plain(one_step), "mase_of_the_recursive_forecast": _plain(recursive)},
         "rollout": {"flat": _plain(found.behaviour.flat), "far": _plain(found.behaviour.far)},
         "warnings": warnings_of(found),
+        "notes": list(found.notes),
+        "significance": {
+            name: {key: _plain_or_text(value) for key, value in asdict(one).items()}
+            for name, one in differences(found).items()
+        },
         "verdict": verdict(found.scores.by_model, found.model_name),
         "failures": len(found.failures),
     }
@@ -151,12 +160,14 @@ def write(path: Path, found: Backtest, *, overwrite: bool) -> None:
         write_text(folder / "scores.csv", _csv(found.scores.by_series))
         write_text(folder / "by_lead_time.csv", _csv(found.scores.by_lead_time))
         write_text(folder / "by_cutoff.csv", _csv(_by_cutoff(found)))
+        groups = _error_groups(found)
+        write_text(folder / "errors.csv", _csv(_error_table(groups)))
         if found.failures:
             write_text(folder / "failures.csv", failures_csv(found.failures))
-        _draw(folder, found)
+        _draw(folder, found, groups)
 
 
-def _draw(folder: Path, found: Backtest) -> None:
+def _draw(folder: Path, found: Backtest, groups: Sequence[ErrorGroups]) -> None:
     by_lead_time = found.scores.by_lead_time
     shown = "mase" if by_lead_time["mase"].notna().any() else "mae"
     plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=by_lead_time, metric=shown)
@@ -169,7 +180,7 @@ def _draw(folder: Path, found: Backtest) -> None:
             coverage=own["coverage"].to_numpy(),
             nominal=nominal,
         )
-    plot_error_groups(folder / "errors.png", _error_groups(found))
+    plot_error_groups(folder / "errors.png", groups)
     target = found.config.data.target
     y_label = target if isinstance(target, str) else ""
     plot_windows(folder / "series.png", _worst_and_best(found), y_label=y_label)
@@ -190,6 +201,37 @@ def _heading(found: Backtest) -> str:
 def _columns(found: Backtest) -> tuple[str, ...]:
     there = found.scores.by_model.columns
     return tuple(name for name in (*SHOWN, *INTERVALS) if name in there)
+
+
+def differences(found: Backtest) -> dict[str, Difference]:
+    """How the network's errors differ from each other model's, and how sure that is."""
+    own = found.forecasts[found.model_name]
+    times = None
+    if found.rolling.align == "own":  # one origin is one time, wherever it lies in each series
+        times = found.origin * cast(int, found.rolling.stride)
+    return {
+        name: judge(found.panel, found.cutoffs, own, other, season_length=found.season_length, times=times)
+        for name, other in found.forecasts.items()
+        if name != found.model_name
+    }
+
+
+def _luck(found: Backtest) -> str:
+    """A line for each other model: whether the difference could be chance; one for all that this cannot be told of."""
+    told = differences(found)
+    lines = [significance_text(one, name) for name, one in told.items() if not one.why_not]
+    unclear: dict[str, list[str]] = {}
+    for name, one in told.items():
+        if one.why_not:
+            unclear.setdefault(one.why_not, []).append(name)
+    for reason, names in unclear.items():
+        of = "" if len(names) == len(told) else f" of {', '.join(names)}"
+        lines.append(f"whether the difference{of} is chance cannot be told: {reason}")
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def _plain_or_text(value: float | str) -> float | str | None:
+    return value if isinstance(value, str) else _plain(value)
 
 
 def _loops(found: Backtest) -> str:
@@ -259,6 +301,17 @@ def _error_groups(found: Backtest) -> list[ErrorGroups]:
         ErrorGroups(title, labels, _quartiles(errors[known], place[known], len(labels)))
         for title, labels, place in cycles
     ]
+
+
+def _error_table(groups: Sequence[ErrorGroups]) -> pd.DataFrame:
+    """Quartiles of the errors, a row for each group of each cycle."""
+    tables = [
+        pd.DataFrame({"cycle": group.title, "label": group.labels}).join(
+            pd.DataFrame(group.quartiles, columns=["q0.25", "q0.5", "q0.75"])
+        )
+        for group in groups
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _quartiles(errors: FloatArray, place: IntArray, n_groups: int) -> FloatArray:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from tsforecast.config.schema import Config
 from tsforecast.config.words import shown
+from tsforecast.errors import DataError
 from tsforecast.features.auto import least_history
 from tsforecast.series.panel import BoolArray, Panel
-from tsforecast.training.learn import features_of
+from tsforecast.training.learn import check_lengths, features_of
 
-__all__ = ["LENGTH_CHECKS", "UNTRAINED", "ShortSeries", "short_series"]
+__all__ = ["LENGTH_CHECKS", "UNTRAINED", "ShortSeries", "refuse_lengths", "short_series"]
 
 UNTRAINED = "L505"
 # What becomes of a series that is too short, by ``data.on_bad_series``.
@@ -61,6 +63,24 @@ class ShortSeries:
             replace(self, unique_ids=(name,), n_rows=(count,))
             for name, count in zip(self.unique_ids[:most], self.n_rows, strict=False)
         ]
+
+
+def refuse_lengths(panel: Panel, config: Config, where: str) -> None:
+    """Refuses, in the name of the file, what training or the forecast would refuse later of lengths and dates.
+
+    Args:
+        panel: all rows.
+        config: with every ``auto`` resolved.
+        where: the file the panel was read from.
+
+    Raises:
+        DataError: no series is long enough, nothing can be validated, or the forecast leaves the calendar.
+    """
+    try:
+        check_lengths(panel.drop_last(cast(int, config.split.test)), config)
+        panel.axis.timestamps(panel.positions(panel.last_cutoffs) + config.horizon)
+    except DataError as error:
+        raise DataError(f"{where}: {error}", code=error.code) from error
 
 
 def short_series(panel: Panel, config: Config) -> list[ShortSeries]:

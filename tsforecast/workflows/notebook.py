@@ -13,6 +13,7 @@ from tsforecast.config.load import config_from_mapping, load_config
 from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError
 from tsforecast.evaluation.scores import Scores
+from tsforecast.series.cut import Cut
 from tsforecast.workflows import predict as predicting
 from tsforecast.workflows import train as training
 
@@ -40,6 +41,7 @@ class Run:
         *,
         horizon: int | None = None,
         as_of: str | None = None,
+        drop_last: int = 0,
         quantile_levels: Sequence[float] | None = None,
         future: pd.DataFrame | str | Path | None = None,
     ) -> pd.DataFrame:
@@ -49,11 +51,18 @@ class Run:
             data: rows with the columns of the training data; None starts from the rows the run keeps.
             horizon: steps to forecast; None takes the trained horizon.
             as_of: forget everything after this timestamp.
+            drop_last: forget so many steps before the end of each series.
             quantile_levels: None takes those of the config.
             future: values of the future covariates over the horizon.
         """
         frame, _ = predicting.predict(
-            self._loaded, data, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels, future=future
+            self._loaded,
+            data,
+            horizon=horizon,
+            as_of=as_of,
+            drop_last=drop_last,
+            quantile_levels=quantile_levels,
+            future=future,
         )
         return frame
 
@@ -64,6 +73,8 @@ def train(
     run: str | Path | None = None,
     data: pd.DataFrame | None = None,
     overwrite: bool = False,
+    as_of: str | None = None,
+    drop_last: int = 0,
 ) -> Run:
     """Trains as ``tsforecast train`` does and writes the run folder.
 
@@ -72,6 +83,8 @@ def train(
         run: the run folder to write; ``runs/<name of the file>`` where the config is a file.
         data: rows to use instead of ``data.path``, with the columns the config names.
         overwrite: replace a run that is there.
+        as_of: leave out everything after this timestamp.
+        drop_last: leave out so many steps before the end of each series.
     """
     if run is None:
         if not isinstance(config, str | Path):
@@ -83,7 +96,9 @@ def train(
         config = load_config(Path(config))
     elif not isinstance(config, Config):
         config = config_from_mapping(config)
-    trained = training.train(config, path=Path(run), overwrite=overwrite, source=data)
+    trained = training.train(
+        config, path=Path(run), overwrite=overwrite, source=data, cut=Cut(as_of, drop_last)
+    )
     loaded = predicting.load_run(trained.path, device=trained.config.runtime.device)
     return Run(path=trained.path, config=trained.config, scores=trained.scores, _loaded=loaded)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,19 +15,26 @@ from tsforecast.config.schema import Config, DataConfig
 from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.features.auto import least_history
-from tsforecast.features.transforms import check_values
 from tsforecast.forecasting.forecast import FittedModel, forecast_frame, quantile_column
 from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, tail_from_storage
 from tsforecast.runs import open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
+from tsforecast.series.cut import NO_CUT, Cut, cut_table, emptied_reason, emptied_series, moment_of
+from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import Failure, Isolated, isolated_panel, not_forecast
+from tsforecast.series.joined import parts_of_id, quoted
 from tsforecast.series.panel import Panel
-from tsforecast.series.read import name_of, read_future, read_table
+from tsforecast.series.read import name_of, read_future
 from tsforecast.series.sources import is_read
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import output_errors, write_bytes, write_text
-from tsforecast.workflows.fallback import failures_csv, tell_failures, with_fallbacks
+from tsforecast.workflows.fallback import (
+    failures_csv,
+    tell_failures,
+    with_fallbacks,
+    without_wrong_values,
+)
 
 __all__ = [
     "LoadedRun",
@@ -49,7 +55,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 WRITTEN = ("", ".csv", ".txt", ".parquet")
-ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 MAX_HORIZON = 10_000
 TIME_OF_DAY = "%Y-%m-%d %H:%M:%S"
 
@@ -126,12 +131,19 @@ def predict(
     *,
     horizon: int | None = None,
     as_of: str | None = None,
+    drop_last: int = 0,
     quantile_levels: Sequence[float] | None = None,
     future: str | Path | pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Panel]:
     """As :func:`predict_all`, without what failed: the forecast table and the panel it starts from."""
     made = predict_all(
-        run, source, horizon=horizon, as_of=as_of, quantile_levels=quantile_levels, future=future
+        run,
+        source,
+        horizon=horizon,
+        as_of=as_of,
+        drop_last=drop_last,
+        quantile_levels=quantile_levels,
+        future=future,
     )
     return made.frame, made.panel
 
@@ -142,6 +154,7 @@ def predict_all(
     *,
     horizon: int | None = None,
     as_of: str | None = None,
+    drop_last: int = 0,
     quantile_levels: Sequence[float] | None = None,
     future: str | Path | pd.DataFrame | None = None,
 ) -> Prediction:
@@ -153,19 +166,20 @@ def predict_all(
             from the rows the run keeps.
         horizon: steps to forecast; None takes the trained horizon. It may be longer.
         as_of: forget everything after this timestamp.
+        drop_last: forget so many steps before the end of each series.
         quantile_levels: None takes those of the config.
         future: values of the future covariates over the horizon, without a target.
 
     Raises:
-        ConfigError: ``as_of`` is not a timestamp, or there are no future covariates to give.
+        ConfigError: ``as_of`` is not a timestamp, ``drop_last`` is negative, or there are no future covariates to give.
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency than the run.
     """
-    read = Isolated(run.tail, {}, fallbacks=run.fallbacks) if source is None else read_like(run, source)
+    cut = Cut(as_of, drop_last)
+    read = _kept(run, cut) if source is None else read_like(run, source, cut)
     panel, fallbacks = read.panel, read.fallbacks
-    if as_of is not None:
-        panel = _known_at(panel, as_of, kept=source is None)
-        fallbacks = tuple(filter(None, (_begun(one, as_of) for one in fallbacks)))
+    if cut:
+        log.info("%d rows left out (%s)", read.left_out, cut.text)
     tell_failures(read.failures)
     if future is not None:
         panel = _with_future(run, panel, future)
@@ -190,13 +204,6 @@ def predict_all(
             run.config.horizon,
         )
     return Prediction(frame, panel, read.failures)
-
-
-def _begun(panel: Panel, as_of: str) -> Panel | None:
-    """The series for the fallback that have a row up to a moment."""
-    known = panel.until(_position_of(panel.axis, as_of))
-    filled = np.flatnonzero(known.lengths > 0)
-    return known.select(filled) if len(filled) else None
 
 
 def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame) -> Panel:
@@ -227,8 +234,48 @@ def _with_future(run: LoadedRun, panel: Panel, source: str | Path | pd.DataFrame
     return panel.with_future(position[used], series[used], values[used])
 
 
-def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
-    """The rows up to a moment, of the series that have any.
+def _kept(run: LoadedRun, cut: Cut) -> Isolated:
+    """The rows the run keeps, without what is cut off at their end.
+
+    Raises:
+        ConfigError: not a timestamp.
+        DataError: no row is left.
+    """
+    read = Isolated(run.tail, {}, fallbacks=run.fallbacks)
+    if not cut:
+        return read
+    before = (read.panel, *read.fallbacks)
+    panel = read.panel if cut.as_of is None else _known_at(read.panel, cut.as_of)
+    fallbacks = read.fallbacks
+    if cut.as_of is not None:
+        begun = (one.until(_position_of(one.axis, cut.as_of)) for one in fallbacks)
+        fallbacks = tuple(_filled(one) for one in begun)
+    reasons = _emptied((panel, *fallbacks), cut.drop_last)
+    panel, *others = (_filled(one.drop_last(cut.drop_last)) for one in (panel, *fallbacks))
+    fallbacks = tuple(one for one in others if one.n_series)
+    policy = run.config.data.on_bad_series if panel.n_series else "fail"
+    failures = emptied_series(reasons, policy=policy, where=f"{run.path}: the rows it keeps")
+    left_out = sum(len(one.y) for one in before) - sum(len(one.y) for one in (panel, *fallbacks))
+    return Isolated(panel, {}, fallbacks=fallbacks, failures=failures, left_out=left_out)
+
+
+def _emptied(panels: Sequence[Panel], drop_last: int) -> dict[str, str]:
+    """Why a series has no row left, by its name."""
+    return {
+        name: emptied_reason(length, drop_last)
+        for panel in panels
+        for name, length in zip(panel.unique_ids, panel.lengths.tolist(), strict=True)
+        if length <= drop_last
+    }
+
+
+def _filled(panel: Panel) -> Panel:
+    """The series that have a row."""
+    return panel.select(np.flatnonzero(panel.lengths > 0))
+
+
+def _known_at(panel: Panel, as_of: str) -> Panel:
+    """The kept rows up to a moment, of the series that have any.
 
     Raises:
         ConfigError: not a timestamp.
@@ -243,9 +290,8 @@ def _known_at(panel: Panel, as_of: str, *, kept: bool) -> Panel:
     filled = np.flatnonzero(known.lengths > 0)
     if not len(filled):
         first = panel.axis.timestamps(np.array([panel.starts.min()]))[0]
-        source = "the rows the run keeps begin" if kept else "the data begins"
         raise DataError(
-            f"no series has a row at or before --as-of {as_of!r}: {source} at {first}; "
+            f"no series has a row at or before --as-of {as_of!r}: the rows the run keeps begin at {first}; "
             "give a later time, or a DATA file that reaches further back."
         )
     if len(filled) < panel.n_series:
@@ -279,49 +325,64 @@ def _warn_of_unknown_words(run: LoadedRun, panel: Panel) -> None:
 
 def _position_of(axis: TimeAxis, as_of: str) -> int:
     """Position of the last step at or before a timestamp the user wrote."""
-    try:
-        if axis.is_integer:
-            return int(axis.floor(np.array([int(as_of)]))[0])
-        if not ISO_DATE.fullmatch(as_of):
-            raise ValueError(as_of)
-        moment = pd.Timestamp(as_of)
-        if axis.timezone and moment.tz is None:
-            moment = moment.tz_localize(axis.timezone)
-        return int(axis.floor(pd.DatetimeIndex([moment]))[0])
-    except (ValueError, OverflowError) as error:
-        expected = "an integer" if axis.is_integer else "a date such as 2024-03-31 or 2024-03-31T06:00"
-        raise ConfigError(f"--as-of: {as_of!r} is not {expected}.") from error
+    moment = moment_of(as_of, is_integer=axis.is_integer, timezone=axis.timezone)
+    times = np.array([moment]) if isinstance(moment, int) else pd.DatetimeIndex([moment])
+    return int(axis.floor(times)[0])
 
 
 def with_input_names(frame: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
-    """The forecast table with the user's own names for the columns that came from their file."""
-    names = {"ds": data.time}
-    if data.id:
-        names["unique_id"] = data.id
-    taken = sorted(set(names.values()) & set(frame.columns.difference(list(names))))
+    """The forecast table with the user's own names for the columns that came from their file.
+
+    Names that were put together from several columns become these columns again, as text; timestamps stay whole, in
+    ``ds``.
+    """
+    times, ids = data.time_columns, data.id_columns
+    names = {"ds": times[0]} if len(times) == 1 else {}
+    kept = set(frame.columns) - set(names) - ({"unique_id"} if ids else set())
+    taken = sorted({*names.values(), *ids} & kept)
     if taken:
         raise ConfigError(
             f"--names input: your column {taken[0]!r} is also one of the forecast's; use --names tsforecast."
         )
-    return frame.rename(columns=names)
+    frame = frame.rename(columns=names | ({"unique_id": ids[0]} if len(ids) == 1 else {}))
+    if len(ids) < 2:
+        return frame
+    each = {name: parts_of_id(name) for name in frame["unique_id"].unique()}
+    if other := [name for name, found in each.items() if len(found) != len(ids)]:
+        raise ConfigError(
+            f"--names input: series {other[0]!r} was not put together from {quoted(ids)}; use --names tsforecast."
+        )
+    for place, column in enumerate(ids):
+        frame.insert(
+            place, column, frame["unique_id"].map({name: found[place] for name, found in each.items()})
+        )
+    return frame.drop(columns="unique_id")
 
 
-def read_like(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
+def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_CUT) -> Isolated:
     """New data in the form the run was trained on, bad series set apart as its ``data.on_bad_series`` says.
 
+    Args:
+        run: the loaded run.
+        source: the data.
+        cut: what is left out at the end.
+
     Raises:
+        ConfigError: the cut does not fit the data.
         DataError: the data cannot be used as it is, or none is left.
         RunError: the data has another frequency or time zone than the run.
     """
     where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
-    table = read_table(run.config.data, source=source)
     freq = run.tail.axis.freq
+    table, apart = read_apart(run.config.data, source)
+    left = cut_table(table, run.config.data, cut, freq=freq, where=where)
+    table = left.table
     try:
-        read = isolated_panel(table, run.config.data, freq=freq, where=where)
+        read = isolated_panel(table, run.config.data, freq=freq, where=where, apart=apart)
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
-    check_values(read.panel, table, run.config, where=where)
+    read = without_wrong_values(read, table, run.config, where=where)
     panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
     fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
     for name, count in read.repairs.items():
@@ -335,7 +396,10 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame) -> Isolated:
             len(unseen),
             listed(unseen),
         )
-    return _short_apart(run, replace(read, panel=panel, fallbacks=fallbacks))
+    failures = (*read.failures, *left.failures)
+    return _short_apart(
+        run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures, left_out=left.n_rows)
+    )
 
 
 def _short_apart(run: LoadedRun, read: Isolated) -> Isolated:

@@ -23,32 +23,45 @@ from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedE
 from tsforecast.evaluation.baselines import BASELINES
 from tsforecast.evaluation.scores import Scores, metrics_json, rolling_cutoffs, score, scores_text
 from tsforecast.features.auto import auto_keys, resolve
-from tsforecast.features.transforms import check_values
-from tsforecast.forecasting.forecast import FittedModel, forecast, forecast_frame, known_ahead
+from tsforecast.forecasting.forecast import (
+    FittedModel,
+    forecast,
+    forecast_frame,
+    forecast_values,
+    known_ahead,
+)
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
 from tsforecast.runs import check_target, new_run, write_model
 from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.series.cut import NO_CUT, Cut, cut_table
+from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel, data_hash
-from tsforecast.series.read import name_of, read_table
+from tsforecast.series.read import name_of
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import learn, learn_all, within_budget
 from tsforecast.training.state import Fit
-from tsforecast.workflows.fallback import failures_csv, newest_rows, tell_failures, with_fallbacks
-from tsforecast.workflows.lengths import UNTRAINED, short_series
+from tsforecast.workflows.fallback import (
+    failures_csv,
+    newest_rows,
+    tell_failures,
+    with_fallbacks,
+    without_wrong_values,
+)
+from tsforecast.workflows.lengths import UNTRAINED, refuse_lengths, short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
 
 __all__ = [
+    "FAILURES",
     "Test",
     "Trained",
     "check_skill",
     "model_name",
     "read_data",
-    "read_panel",
     "refuse_long_horizon",
     "report",
     "resolve_and_part",
@@ -78,6 +91,8 @@ class Trained:
         repairs: how much was repaired, by kind.
         fallbacks: series that the seasonal naive forecasts.
         failures: those, and the series that are left out.
+        cut: what was left out at the end.
+        left_out: rows that this were.
     """
 
     path: Path
@@ -90,6 +105,8 @@ class Trained:
     repairs: dict[str, int]
     fallbacks: tuple[Panel, ...] = ()
     failures: tuple[Failure, ...] = ()
+    cut: Cut = NO_CUT
+    left_out: int = 0
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -124,6 +141,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     source: pd.DataFrame | None = None,
+    cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
 ) -> Trained:
     """Reads, trains, scores, learns from the held-back part, forecasts, and writes the run folder.
@@ -134,6 +152,7 @@ def train(
         overwrite: replace a run that is there.
         resume: go on from the checkpoint of an interrupted training.
         source: data to use instead of ``data.path``.
+        cut: what is left out at the end.
         watcher: progress and stop signals.
 
     Raises:
@@ -146,10 +165,12 @@ def train(
     set_precision(config.runtime.precision, device)
 
     asked = config
-    config, read = resolve_and_part(config, read_data(config, source))
+    config, read = resolve_and_part(config, read_data(config, source, cut))
     panel = read.panel
+    where = name_of(config.data.path) if source is None else "data frame"
+    refuse_lengths(panel, config, where)
     set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
-    _tell_data(config, read, where=name_of(config.data.path) if source is None else "data frame")
+    _tell_data(config, read, where=where)
     config = _with_steps(config, panel, checkpoint if resume else None, device=device)
 
     if not resume and checkpoint.exists():
@@ -161,7 +182,7 @@ def train(
             config,
             device=device,
             checkpoint=checkpoint,
-            fingerprint=_fingerprint(config, panel),
+            fingerprint=_fingerprint(config, panel, cut),
             watcher=watcher,
         )
         _tell_falls_back(learned.model)
@@ -187,6 +208,8 @@ def train(
         repairs=read.repairs,
         fallbacks=fallbacks,
         failures=read.failures,
+        cut=cut,
+        left_out=read.left_out,
     )
     origin = {
         "data_hash": data_hash(panel),
@@ -201,28 +224,20 @@ def train(
     return trained
 
 
-def read_panel(config: Config, source: pd.DataFrame | None = None) -> tuple[Panel, dict[str, int]]:
-    """The good series of the data a config names, and how many rows were repaired, by policy.
-
-    Raises:
-        DataError: the data cannot be used as it is, or is shorter than the horizon.
-    """
-    read = read_data(config, source)
-    return read.panel, read.repairs
-
-
-def read_data(config: Config, source: pd.DataFrame | None = None) -> Isolated:
+def read_data(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Isolated:
     """The data a config names, bad series set apart as its ``data.on_bad_series`` says.
 
     Raises:
+        ConfigError: the cut does not fit the data.
         DataError: the data cannot be used as it is, or is shorter than the horizon.
     """
-    table = read_table(config.data, source=source)
     where = name_of(config.data.path) if source is None else "data frame"
-    read = isolated_panel(table, config.data, where=where)
-    check_values(read.panel, table, config, where=where)
+    table, apart = read_apart(config.data, source)
+    left = cut_table(table, config.data, cut, where=where)
+    read = isolated_panel(left.table, config.data, where=where, apart=apart)
+    read = without_wrong_values(read, left.table, config, where=where)
     refuse_long_horizon(config, read.panel, where)
-    return read
+    return replace(read, failures=(*read.failures, *left.failures), left_out=left.n_rows)
 
 
 def resolve_and_part(config: Config, read: Isolated) -> tuple[Config, Isolated]:
@@ -243,7 +258,7 @@ def resolve_and_part(config: Config, read: Isolated) -> tuple[Config, Isolated]:
 
 def report(trained: Trained) -> str:
     """The scores as a table with a sentence, and what was repaired, for people."""
-    return _repairs_text(trained) + _failures_text(trained) + _scores_or_why_not(trained)
+    return _cut_text(trained) + _repairs_text(trained) + _failures_text(trained) + _scores_or_why_not(trained)
 
 
 def _failures_text(trained: Trained) -> str:
@@ -252,6 +267,11 @@ def _failures_text(trained: Trained) -> str:
     parts = [(lost, "left out"), (len(trained.failures) - lost, f"forecast by {FALLBACK}")]
     text = ", ".join(f"{count} series {done}" for count, done in parts if count)
     return f"Not learned from: {text}; {FAILURES} lists them\n" if text else ""
+
+
+def _cut_text(trained: Trained) -> str:
+    """A line about the rows that were left out at the end, or nothing."""
+    return f"Left out: {trained.left_out} rows ({trained.cut.text})\n" if trained.cut else ""
 
 
 def _repairs_text(trained: Trained) -> str:
@@ -388,9 +408,9 @@ def _warn_of_short_split(config: Config) -> None:
             )
 
 
-def _fingerprint(config: Config, panel: Panel) -> str:
-    """Stands for everything the weights depend on."""
-    return hashlib.sha256((dump_config(config) + data_hash(panel)).encode()).hexdigest()
+def _fingerprint(config: Config, panel: Panel, cut: Cut) -> str:
+    """Stands for everything the weights depend on, and for how the run came to its data."""
+    return hashlib.sha256((dump_config(config) + data_hash(panel) + cut.text).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -433,15 +453,17 @@ def score_test(model: FittedModel, panel: Panel, config: Config) -> Test | None:
     cutoffs, horizon = test_cutoffs(panel, config), _scored_steps(config)
     if not len(cutoffs):
         return None
-    y_hat = forecast(model, panel, cutoffs, horizon).y_hat
+    levels = config.forecast.quantile_levels
+    values = forecast_values(model, panel, cutoffs, horizon, quantile_levels=levels)
+    name = model_name(config)
     alone: dict[str, FloatArray] = {}
     if model.falls_back is not None and model.falls_back.any():
-        network_only = replace(model, falls_back=None)
-        alone = {f"{model_name(config)}_alone": forecast(network_only, panel, cutoffs, horizon).y_hat}
+        alone = {f"{name}_alone": forecast(replace(model, falls_back=None), panel, cutoffs, horizon).y_hat}
     newest = cutoffs[np.flatnonzero(np.append(np.diff(cutoffs.series) != 0, True))]
-    levels = config.forecast.quantile_levels
     return Test(
-        scores=score_with_baselines(panel, cutoffs, config, {model_name(config): y_hat} | alone),
+        scores=score_with_baselines(
+            panel, cutoffs, config, {name: values[:, :, 0]} | alone, quantiles={name: values[:, :, 1:]}
+        ),
         cutoffs=newest,
         forecast=forecast_frame(model, panel, newest, horizon, quantile_levels=levels),
     )
@@ -456,12 +478,24 @@ def test_cutoffs(panel: Panel, config: Config) -> Cutoffs:
 
 
 def score_with_baselines(
-    panel: Panel, cutoffs: Cutoffs, config: Config, forecasts: Mapping[str, FloatArray]
+    panel: Panel,
+    cutoffs: Cutoffs,
+    config: Config,
+    forecasts: Mapping[str, FloatArray],
+    *,
+    quantiles: Mapping[str, FloatArray] | None = None,
 ) -> Scores:
-    """Scores of forecasts and of every baseline, all from the same cutoffs."""
+    """Scores of forecasts, with their quantiles, and of every baseline, all from the same cutoffs."""
     horizon, season = _scored_steps(config), cast(list[int], config.season_length)[0]
     beside = {name: baseline(panel, cutoffs, horizon, season) for name, baseline in BASELINES.items()}
-    return score(panel, cutoffs, {**forecasts, **beside}, season_length=season)
+    return score(
+        panel,
+        cutoffs,
+        {**forecasts, **beside},
+        season_length=season,
+        quantiles=quantiles,
+        levels=config.forecast.quantile_levels if quantiles else (),
+    )
 
 
 def _scored_steps(config: Config) -> int:
@@ -481,6 +515,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         "training_range": _training_range(panel),
         "n_rows": len(panel.y),
         "final_fit": config.training.final_fit,
+        "left_out": trained.cut.to_json() | {"rows": trained.left_out},
         **origin,
     }
     write_model(folder, model=values, arrays=arrays)
@@ -492,6 +527,7 @@ def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
         write_text(folder / FAILURES, failures_csv(trained.failures))
     if scores:
         write_text(folder / "scores.csv", scores.by_series.to_csv(index=False))
+        write_text(folder / "by_lead_time.csv", scores.by_lead_time.to_csv(index=False))
 
 
 def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
