@@ -68,13 +68,13 @@ def test_a_trial_scores_as_train_does(found: Comparison, tmp_path: Path) -> None
 
 def test_parameters_are_the_trained_ones(found: Comparison) -> None:
     trials = {trial.cell: trial for trial in found.trials}
-    lags, inputs = (
-        2,
-        5,
-    )  # the newest value and the lag of a season; whether there is one, and the month as two
+    # Values shown: the newest, a season before, one step more, two seasons; beside them whether there is one, and the
+    # month as two.
+    shown, inputs = 4, 7
     lstm = torch.nn.LSTM(inputs, 8)
-    assert trials["lstm"].parameters == sum(p.numel() for p in lstm.parameters()) + 8 + 1 + lags
-    assert trials["esn"].parameters == 8 + 1 + lags
+    in_lstm = sum(p.numel() for p in lstm.parameters())
+    assert trials["lstm"].parameters == in_lstm + 8 + 1 + shown + 8 * shown  # the last ones move the weights
+    assert trials["esn"].parameters == 8 + 1 + shown
 
 
 def test_the_table_has_a_line_for_each_cell_and_the_seasonal_naive(found: Comparison) -> None:
