@@ -13,7 +13,7 @@ from synthetic import seasonal_frame
 from test_cli import tsforecast
 
 from tsforecast.config.load import config_from_mapping
-from tsforecast.config.schema import Config
+from tsforecast.config.schema import Config, ForecastConfig
 from tsforecast.errors import ConfigError, DataError, StoppedError
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows.compare import (
@@ -161,6 +161,15 @@ def test_settings_of_one_cell_do_not_follow_another() -> None:
     assert (gru.cell, gru.bidirectional, gru.output_activation, gru.num_layers) == ("gru", False, "tanh", 2)
     assert (bilstm.cell, bilstm.bidirectional, bilstm.output_activation) == ("lstm", True, "identity")
     assert (esn.cell, esn.dropout, esn.bidirectional) == ("esn", 0.0, False)
+
+
+def test_a_reservoir_takes_the_head_and_the_strategy_it_has() -> None:
+    started = config(head="normal").model_copy(
+        update={"forecast": ForecastConfig(strategy="direct", quantile_levels=[0.3])}
+    )
+    esn = with_cell(started, "esn")
+    assert (esn.model.head, esn.forecast.strategy) == ("auto", "recursive")
+    assert esn.forecast.quantile_levels == [0.3]
 
 
 def test_a_leak_is_not_taken_over_by_another_cell() -> None:

@@ -172,8 +172,7 @@ def remapped(paths: FloatArray, quantiles: FloatArray) -> FloatArray:
     Source: Schefzik, Thorarinsdottir, Gneiting (2013), Uncertainty quantification in complex simulation models using
     ensemble copula coupling, Statistical Science 28(4).
     """
-    ranks = paths.argsort(axis=1, kind="stable").argsort(
-        axis=1, kind="stable"
-    )  # ties by the number of the path
+    order = paths.argsort(axis=1, kind="stable")  # ties by the number of the path
+    ranks = order.argsort(axis=1)
     taken: FloatArray = np.take_along_axis(quantiles.transpose(0, 2, 1), ranks, axis=1)
     return taken
