@@ -42,7 +42,7 @@ from tsforecast.forecasting.forecast import forecast, forecast_values
 from tsforecast.runtime import keep_freed_memory
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel
 from tsforecast.workflows.init import init
-from tsforecast.workflows.train import Trained, read_panel, train
+from tsforecast.workflows.train import Trained, read_data, train
 
 LEVELS = (0.1, 0.5, 0.9)
 # Sets of few long series: how many windows are forecast, and the rows before each cutoff that give MASE its unit.
@@ -189,9 +189,8 @@ def measure(found: DataSet, settings: Sequence[str], *, seed: int) -> dict[str, 
 
 def scored(found: DataSet, trained: Trained, config: Config) -> dict[str, float]:
     """Scores of the model beside the seasonal naive, each series weighing the same."""
-    panel, _ = read_panel(
-        config.model_copy(update={"data": config.data.model_copy(update={"path": str(found.whole)})})
-    )
+    whole = config.data.model_copy(update={"path": str(found.whole)})
+    panel = read_data(config.model_copy(update={"data": whole})).panel
     cutoffs = rolling_cutoffs(panel, horizon=found.horizon, test=found.n_windows * found.horizon)
     y = actuals(panel, cutoffs, found.horizon)
     scale = unit_of(panel, cutoffs, found)

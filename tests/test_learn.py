@@ -18,7 +18,7 @@ from tsforecast.training import learn as module
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import Learned, learn, seconds_of, trial_steps
 from tsforecast.workflows.predict import load_run
-from tsforecast.workflows.train import check_skill, read_panel, report, train
+from tsforecast.workflows.train import check_skill, read_data, report, train
 
 FRAME = seasonal_frame(n_series=3, length=72)
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ SECONDS_PER_STEP = 0.5
 
 
 def learned(settings: Config) -> Learned:
-    panel, _ = read_panel(settings, FRAME)
+    panel = read_data(settings, FRAME).panel
     return learn(panel, resolve(settings, panel), device=CPU)
 
 
