@@ -413,3 +413,13 @@ def test_a_direct_network_is_trained_stored_and_scored(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(predict(loaded)[0], trained.forecast)
     with pytest.raises(ConfigError, match="ask for fewer"):
         predict(loaded, horizon=7)
+
+
+def test_a_mean_is_validated_by_squares_and_a_median_by_sizes(tmp_path: Path) -> None:
+    found = {}
+    for head in ("mae", "mse"):
+        trained = train(with_head(head), path=tmp_path / head, source=FRAME)
+        found[head] = trained.fit.history[0]["validation"]  # of the untrained network, the same for both
+        metrics = json.loads((tmp_path / head / "metrics.json").read_text())
+        assert metrics["validation_mase" if head == "mae" else "validation_rmsse"] == trained.fit.best_score
+    assert found["mse"] > found["mae"]

@@ -152,8 +152,8 @@ def watched_training(*, quiet: bool) -> Iterator[Watcher]:
 
         def on_validation(record: dict[str, Any]) -> None:
             loss = "-" if record["loss"] is None else f"{record['loss']:.4f}"
-            log.debug("step %d: loss %s, validation MASE %.4f", record["step"], loss, record["validation"])
-            bar.update(task, description=f"training (validation MASE {record['validation']:.3f})")
+            log.debug("step %d: loss %s, validation error %.4f", record["step"], loss, record["validation"])
+            bar.update(task, description=f"training (validation error {record['validation']:.3f})")
 
         yield Watcher(
             on_plan=on_plan,

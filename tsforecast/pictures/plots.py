@@ -151,7 +151,7 @@ def plot_training_curve(path: Path, *, history: Sequence[Mapping[str, Any]], bes
     with drawing(path, width=8, height=5) as figure:
         upper, lower = figure.subplots(2, sharex=True)
         upper.plot(steps, validation, color=BLUE, marker="o", markersize=3)
-        upper.set_title("Validation MASE")
+        upper.set_title("Validation error")
         lower.plot(steps, loss, color=MUTED, marker="o", markersize=3)
         lower.set_title("Training loss")
         if history and "ridge" in history[0]:

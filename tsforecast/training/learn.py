@@ -49,6 +49,7 @@ __all__ = [
     "check_lengths",
     "cpu_seconds_of",
     "features_of",
+    "judged_by_squares",
     "learn",
     "learn_all",
     "plan_of",
@@ -572,6 +573,11 @@ def _sample(cutoffs: Cutoffs, *, seed: int, most: int = MAX_WINDOWS) -> Cutoffs:
     return cutoffs[np.sort(chosen)]
 
 
+def judged_by_squares(network: Network) -> bool:
+    """Whether a training is stopped by the root mean squared error, RMSSE, and not by the MASE."""
+    return network.head.kind.is_mean and not network.cell.reservoir
+
+
 class _Held:
     """Held-back windows, read once: those that stop training by their score, or that give intervals their width."""
 
@@ -610,10 +616,16 @@ class _Held:
             self._unit = np.ones((len(unit), 1))
 
     def score(self, network: Network) -> float:
-        """Mean error over the windows in units of the seasonal error before them: the MASE that is reported."""
+        """Mean error over the windows in units of the seasonal error before them: the MASE that is reported.
+
+        A head that forecasts means is judged by the root of the mean squared error: by the absolute one it would be
+        told to forecast medians, and of mostly zeros that is nothing.
+        """
         levels, _ = self._forecast(network)
-        y_hat = self._transform.inverse(levels, self._cutoffs.series)
-        return float(np.nanmean(np.abs(y_hat - self._y) / self._unit))
+        errors = np.abs(self._transform.inverse(levels, self._cutoffs.series) - self._y) / self._unit
+        if judged_by_squares(network):
+            return float(np.sqrt(np.nanmean(np.square(errors))))
+        return float(np.nanmean(errors))
 
     def lost(self, network: Network) -> BoolArray:
         """Which series the network does not forecast better than the seasonal naive, ``(n_series,)``."""

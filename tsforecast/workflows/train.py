@@ -44,7 +44,7 @@ from tsforecast.series.read import name_of
 from tsforecast.storage.atomic import write_text
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import learn, learn_all, within_budget
+from tsforecast.training.learn import judged_by_squares, learn, learn_all, within_budget
 from tsforecast.training.state import Fit
 from tsforecast.workflows.fallback import (
     failures_csv,
@@ -128,7 +128,7 @@ class Trained:
             "model": model_name(self.config),
             "y_hat": _kind_of_point(self.model),
             "intervals": _intervals(self.model.spread),
-            "validation_mase": self.fit.best_score,
+            f"validation_{_validated_by(self.model).lower()}": self.fit.best_score,
             "best_step": self.fit.best_step,
             "steps": self.fit.step,
             "seconds": round(self.fit.seconds, 3),
@@ -290,8 +290,8 @@ def _scores_or_why_not(trained: Trained) -> str:
     if trained.scores:
         return scores_text(trained.scores, model_name=model_name(trained.config))
     return (
-        "No test part was held back: split.test is 0, or the series are too short for one. Validation MASE of "
-        f"{model_name(trained.config)}: {trained.fit.best_score:.3f}.\n"
+        "No test part was held back: split.test is 0, or the series are too short for one. Validation "
+        f"{_validated_by(trained.model)} of {model_name(trained.config)}: {trained.fit.best_score:.3f}.\n"
     )
 
 
@@ -557,6 +557,10 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
 def _kind_of_point(model: FittedModel) -> str:
     """What ``y_hat`` is: the head's mean or median; a mean on a curve is nearer to a median off it."""
     return "mean" if model.network.head.kind.is_mean and model.transform.name == "none" else "median"
+
+
+def _validated_by(model: FittedModel) -> str:
+    return "RMSSE" if judged_by_squares(model.network) else "MASE"
 
 
 def _intervals(spread: Spread) -> dict[str, Any]:
