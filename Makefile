@@ -36,7 +36,7 @@ demo: $(INSTALLED)
 	@for picture in $(PICTURES)/*; do echo "picture   $$picture"; done
 
 test: $(INSTALLED_TEST)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED_TEST)
 	$(BIN)/ruff check .
