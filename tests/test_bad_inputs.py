@@ -154,7 +154,8 @@ def test_an_odd_input_is_trained_on_and_forecast(
     assert tsforecast("train", config, "--run", tmp_path / "run") == 0
     err = capfd.readouterr().err
     assert re.search(case.warns, err), err
-    assert err == "" or case.warns
+    told = [line for line in err.splitlines() if "the intervals rest on" not in line]  # the series are short
+    assert not told or case.warns
     assert tsforecast("predict", tmp_path / "run", "--out", tmp_path / "forecast.csv") == 0
     assert np.isfinite(pd.read_csv(tmp_path / "forecast.csv")["y_hat"]).all()
 

@@ -33,12 +33,12 @@ def learned(settings: Config) -> Learned:
 @pytest.fixture
 def standard_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials in which the second scaling validates better, whatever the data."""
-    score = module._Validation.score
+    score = module._Held.score
 
-    def better(self: module._Validation, network: Network) -> float:
+    def better(self: module._Held, network: Network) -> float:
         return score(self, network) * (0.1 if self._reader.features.scaling == "standard_by_window" else 1.0)
 
-    monkeypatch.setattr(module._Validation, "score", better)
+    monkeypatch.setattr(module._Held, "score", better)
 
 
 @pytest.mark.usefixtures("standard_wins")

@@ -118,7 +118,7 @@ def test_a_changed_last_observation_moves_the_first_step(
         batch.unscaled(rollout(network, FEATURES, batch, HORIZON))
         for batch in (read(y, past), read(changed, past))
     )
-    assert ((first[:, 0] - other[:, 0]).abs() > 1e-3).all()
+    assert ((first[:, 0] - other[:, 0]).abs() > 1e-4).all()
 
 
 @variants

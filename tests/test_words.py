@@ -58,7 +58,7 @@ def test_a_very_long_word_is_no_misspelling() -> None:
 
 
 def test_the_neighbours_of_a_key_are_those_of_its_section() -> None:
-    assert names_beside("split.tst") == ["validation", "test"]
+    assert names_beside("split.tst") == ["validation", "calibration", "test"]
 
 
 def test_the_neighbours_of_a_key_in_an_unknown_section_are_the_sections() -> None:
