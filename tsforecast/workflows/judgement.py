@@ -15,7 +15,7 @@ import pandas as pd
 from tsforecast.config.load import dump_config
 from tsforecast.config.words import printable
 from tsforecast.errors import ConfigError
-from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
+from tsforecast.evaluation.metrics import mae, mase, nominal_coverage, seasonal_scale
 from tsforecast.evaluation.scores import SHOWN, legend, metrics_json, model_lines, verdict
 from tsforecast.evaluation.significance import Difference, judge, significance_text
 from tsforecast.forecasting.forecast import frame_of
@@ -172,8 +172,8 @@ def _draw(folder: Path, found: Backtest, groups: Sequence[ErrorGroups]) -> None:
     shown = "mase" if by_lead_time["mase"].notna().any() else "mae"
     plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=by_lead_time, metric=shown)
     own = by_lead_time[by_lead_time["model"] == found.model_name]
-    if "coverage" in own and own["coverage"].notna().any():
-        nominal = float(max(found.levels) - min(found.levels))
+    nominal = nominal_coverage(found.levels)
+    if nominal is not None and "coverage" in own and own["coverage"].notna().any():
         plot_coverage(
             folder / "coverage_by_lead_time.png",
             lead_time=own["lead_time"].tolist(),
