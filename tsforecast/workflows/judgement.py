@@ -14,7 +14,6 @@ import pandas as pd
 
 from tsforecast.config.load import dump_config
 from tsforecast.config.words import printable
-from tsforecast.errors import ConfigError
 from tsforecast.evaluation.metrics import mae, mase, nominal_coverage, seasonal_scale
 from tsforecast.evaluation.scores import SHOWN, legend, metrics_json, model_lines, verdict
 from tsforecast.evaluation.significance import Difference, judge, significance_text
@@ -27,10 +26,10 @@ from tsforecast.pictures.backtest import (
     plot_windows,
 )
 from tsforecast.pictures.plots import plot_error_by_lead_time
-from tsforecast.runs import refuse_inside_run
+from tsforecast.runs import refuse_taken
 from tsforecast.series.panel import FloatArray, IntArray
 from tsforecast.series.timeaxis import TimeAxis
-from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_bytes, write_text
+from tsforecast.storage.atomic import replaced_folder, write_bytes, write_text
 from tsforecast.workflows.backtest import Backtest
 from tsforecast.workflows.fallback import failures_csv
 
@@ -68,12 +67,7 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
     Raises:
         ConfigError: something else stands there, or a backtest that was not to be overwritten.
     """
-    refuse_inside_run("--out", path)
-    refuse_strangers(path, ours=OURS)
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            f"{path}: exists already; use --overwrite to replace it, or --out for another folder."
-        )
+    refuse_taken(path, ours=OURS, overwrite=overwrite)
 
 
 def text(found: Backtest) -> str:
