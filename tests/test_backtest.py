@@ -172,6 +172,34 @@ def test_covariates_after_a_cutoff_move_nothing_but_what_is_known_ahead() -> Non
     assert (after.forecasts["lstm"][~known] != before.forecasts["lstm"][~known]).any()
 
 
+@pytest.mark.parametrize("policy", ["interpolate", "seasonal"])
+def test_gaps_are_not_filled_from_rows_after_a_cutoff(policy: str) -> None:
+    repair = {"missing": policy, "gaps": policy}
+    settings = config(data={"path": "-", "time": "ds", "target": "y", "id": "unique_id", "repair": repair})
+    moments = FRAME["ds"].unique()
+    at_cutoff = FRAME["ds"].isin([moments[71], moments[77]])
+    table = FRAME.assign(y=FRAME["y"].where(~at_cutoff))
+    before = backtest(settings, FOUR, source=table)
+    changed = table.assign(y=table["y"].where(table["ds"] <= moments[71], 500.0))
+    after = backtest(settings, FOUR, source=changed)
+    first = before.origin == 0
+    for name, made in before.forecasts.items():
+        np.testing.assert_array_equal(after.forecasts[name][first], made[first], err_msg=name)
+    assert np.isnan(before.y).sum() == 3  # what is missing is not scored
+    assert (
+        f"data.repair.gaps: {policy}, data.repair.missing: {policy} fills from later rows" in before.notes[0]
+    )
+
+
+def test_an_origin_without_series_is_none() -> None:
+    long, short = seasonal_frame(n_series=1, length=60), seasonal_frame(n_series=1, length=40)
+    short = short.assign(unique_id="late", ds=short["ds"] + pd.DateOffset(months=70))
+    for refit in ("never", "every"):
+        rolling = Rolling(n_windows=8, refit=refit, align="calendar")  # type: ignore[arg-type]
+        found = backtest(config(), rolling, source=pd.concat([long, short]))
+        assert found.rolling.n_windows == found.n_origins == len(set(found.origin.tolist()))
+
+
 def test_new_series_are_forecast_from_their_own_rows_before_the_cutoff() -> None:
     table = starting_late()
     before = backtest(config(), FOUR, source=table)
@@ -313,6 +341,29 @@ def test_a_run_is_not_judged_on_rows_it_has_learned_from(
     source = csv(tmp_path, FRAME[FRAME["ds"] <= FRAME["ds"].unique()[rows - 1]])
     with pytest.raises(ConfigError, match=r"has learned from the rows up to 2020-12-01.*--refit every"):
         backtest_run(load_run(run_folder), Rolling(n_windows=windows), source=source)
+
+
+@pytest.mark.parametrize("first", [-24, 60])
+def test_data_may_begin_at_another_time_than_the_rows_a_run_was_trained_on(
+    run_folder: Path, tmp_path: Path, first: int
+) -> None:
+    longer = seasonal_frame(n_series=3, length=96 + 24)
+    longer["ds"] = longer["ds"] - pd.DateOffset(months=24)  # reaches back further, and ends with FRAME
+    source = longer[longer["ds"] >= FRAME["ds"].min() + pd.DateOffset(months=first)]
+    found = backtest_run(load_run(run_folder), source=csv(tmp_path, source))
+    moments = found.panel.axis.timestamps(found.panel.positions(found.cutoffs))
+    assert (moments.min(), found.n_origins) == (pd.Timestamp("2020-12-01"), 4)
+    with pytest.raises(ConfigError, match="room for 4 windows"):
+        backtest_run(load_run(run_folder), Rolling(n_windows=5), source=csv(tmp_path, source))
+
+
+def test_series_that_ended_with_the_training_are_left_out_of_judging_a_run(
+    run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = FRAME[(FRAME["unique_id"] != "s1") | (FRAME["ds"] <= FRAME["ds"].unique()[71])]
+    found = backtest_run(load_run(run_folder), Rolling(align="own"), source=csv(tmp_path, ended))
+    assert (found.panel.unique_ids, found.n_origins) == (("s0", "s2"), 4)
+    assert "1 of 3 series have no rows after those the run has learned from" in caplog.text
 
 
 def test_rows_held_back_for_a_test_may_be_judged_without_a_final_fit(tmp_path: Path) -> None:

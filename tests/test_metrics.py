@@ -30,6 +30,7 @@ from tsforecast.evaluation.metrics import (
     interval_width,
     mae,
     mase,
+    nominal_coverage,
     pinball,
     relative_bias,
     rmse,
@@ -357,3 +358,13 @@ def test_scaled_errors_do_not_depend_on_the_unit(y: FloatArray, y_hat: FloatArra
     unit, scale = 2.0**power, np.array([0.5, 1, 3])
     assert (mase(unit * y, unit * y_hat, unit * scale) == mase(y, y_hat, scale)).all()
     assert (rmsse(unit * y, unit * y_hat, unit * scale) == rmsse(y, y_hat, scale)).all()
+
+
+@pytest.mark.parametrize(
+    ("levels", "nominal"),
+    [([0.1, 0.5, 0.9], 0.8), ([0.9, 0.05, 0.5, 0.1], 0.8), ([0.1, 0.5], None), ([], None)],
+)
+def test_the_nominal_coverage_is_that_of_the_widest_central_interval(
+    levels: list[float], nominal: float | None
+) -> None:
+    assert nominal_coverage(levels) == (None if nominal is None else pytest.approx(nominal))

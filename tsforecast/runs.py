@@ -39,6 +39,7 @@ from tsforecast.storage.atomic import (
     install_folder,
     open_folder,
     output_errors,
+    refuse_strangers,
     refuse_unwritable,
     staging_folder,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "open_derived",
     "open_run",
     "refuse_inside_run",
+    "refuse_taken",
     "verify_run",
     "write_model",
 ]
@@ -136,6 +138,25 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         if target.exists():
             _check_replaceable(path, overwrite=overwrite)
     refuse_unwritable(target, name=path)
+
+
+def refuse_taken(path: Path, *, ours: Sequence[str], overwrite: bool) -> None:
+    """Refuses a folder given by ``--out`` that a command could not write, or must not replace.
+
+    Args:
+        path: the folder.
+        ours: patterns of the names such a folder holds.
+        overwrite: replace one that is there.
+
+    Raises:
+        ConfigError: it lies in a run, holds something else, cannot be written, or is there and was not to be replaced.
+    """
+    refuse_inside_run("--out", path)
+    refuse_strangers(path, ours=ours)
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            f"{path}: exists already; use --overwrite to replace it, or --out for another folder."
+        )
 
 
 def refuse_inside_run(option: str, path: Path) -> None:

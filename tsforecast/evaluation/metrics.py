@@ -11,7 +11,7 @@ divided. ``METRICS`` says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +38,7 @@ __all__ = [
     "interval_width",
     "mae",
     "mase",
+    "nominal_coverage",
     "owa",
     "pinball",
     "relative_bias",
@@ -422,6 +423,13 @@ def central_intervals(levels: FloatArray) -> list[tuple[int, int]]:
     """
     upper = [np.flatnonzero(np.abs(levels - (1 - level)) < SAME_LEVEL) for level in levels]
     return [(low, int(found[0])) for low, found in enumerate(upper) if len(found) and found[0] > low]
+
+
+def nominal_coverage(levels: Sequence[float]) -> float | None:
+    """Share of the values that the widest central interval of the levels should hold; None where there is none."""
+    rising = np.sort(np.asarray(levels, dtype=np.float64))
+    intervals = central_intervals(rising)
+    return float(rising[intervals[0][1]] - rising[intervals[0][0]]) if intervals else None
 
 
 def seasonal_scale(panel: Panel, cutoffs: Cutoffs, season_length: int) -> SeasonalScale:

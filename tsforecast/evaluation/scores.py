@@ -148,7 +148,7 @@ def score(
         by_series=_series_table(models, [panel.unique_ids[s] for s in scored], of_series),
         by_lead_time=_lead_time_table(models, horizon, of_step),
         n_series=len(scored),
-        n_cutoffs=len(cutoffs),
+        n_cutoffs=int(np.isfinite(judged.y).any(axis=1).sum()),
         horizon=horizon,
         season_length=season_length,
     )

@@ -16,7 +16,7 @@ from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
 from tsforecast.evaluation.scores import actuals
 from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 
-__all__ = ["Difference", "bootstrap_over_cutoffs", "diebold_mariano", "judge", "significance_text"]
+__all__ = ["Difference", "bootstrap_over_cutoffs", "diebold_mariano", "judge", "p_text", "significance_text"]
 
 # Cutoffs that no comparison does without, counted in forecasts that do not overlap.
 FEWEST = 8
@@ -114,13 +114,17 @@ def significance_text(found: Difference, other: str) -> str:
     """
     if found.why_not:
         return f"better or worse than {other} cannot be told: {found.why_not}"
-    p = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
     series = f" of {found.n_series} series" if found.n_series > 1 else ""
-    basis = f"{p} ({found.method} over {found.n_cutoffs} cutoffs{series})"
+    basis = f"{p_text(found)} ({found.method} over {found.n_cutoffs} cutoffs{series})"
     relation = "better" if found.mean < 0 else "worse"
     if found.p_value < SURE:
         return f"{relation} than {other}, {basis}"
     return f"{relation} than {other}, but that could be chance, {basis}"
+
+
+def p_text(found: Difference) -> str:
+    """The p-value as ``p = 0.03`` or ``p < 0.001``."""
+    return "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
 
 
 def diebold_mariano(difference: FloatArray, *, overlap: int) -> Difference:

@@ -41,6 +41,7 @@ from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.isolate import Failure
 from tsforecast.series.panel import Cutoffs, FloatArray, IntArray, Panel
 from tsforecast.series.read import name_of
+from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import check_lengths, learn, learn_all, within_budget
 from tsforecast.workflows.fallback import tell_failures
@@ -53,6 +54,9 @@ log = logging.getLogger(__name__)
 
 Align = Literal["auto", "calendar", "own"]
 Refit = Literal["never", "every"]
+FAR_AWAY = 10**12  # steps
+# Repairs of a gap that look at what comes after it.
+FORESIGHT = ("interpolate", "seasonal")
 # Windows by default: forecasts cost little, trainings much.
 MOST_WINDOWS: Mapping[Refit, int] = {"never": 24, "every": 5}
 
@@ -154,8 +158,9 @@ def backtest(
     """
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
+    config, notes = _without_foresight(config)
     read = read_data(config, source)
-    tell_failures(read.failures)
+    failures = _left_out(read.failures)
     panel, where = read.panel, name_of(config.data.path) if source is None else "data frame"
     rolling = _settled(rolling or Rolling(), panel, config.horizon)
     origins = _origins(panel, config, rolling, where=where)
@@ -165,7 +170,8 @@ def backtest(
         rolling,
         learner=lambda known: _learned(known, config, device=device, watcher=watcher),
         levels=config.forecast.quantile_levels,
-        failures=read.failures,
+        failures=failures,
+        notes=notes,
         watcher=watcher,
     )
 
@@ -191,8 +197,10 @@ def backtest_run(
         RunError: the data does not fit the run.
         StoppedError: a signal came.
     """
+    careful, notes = _without_foresight(run.config)
+    run = replace(run, config=careful)
     read = read_like(run, run.config.data.path if source is None else source)
-    tell_failures(read.failures)
+    failures = _left_out(read.failures)
     panel, horizon, rolling = read.panel, run.config.horizon, rolling or Rolling()
     learner: Learner
     if rolling.refit == "every":
@@ -201,7 +209,8 @@ def backtest_run(
         rolling = _settled(rolling, panel, horizon)
     else:
         learner = lambda _: (run.model, run.config)  # noqa: E731
-        rolling = _after_training(run, panel, _settled(rolling, panel, horizon), asked=rolling.n_windows)
+        settled = _settled(rolling, panel, horizon)
+        panel, rolling = _after_training(run, panel, settled, asked=rolling.n_windows)
     where = name_of(run.config.data.path if source is None else source)
     origins = _origins(panel, run.config, rolling, where=where)
     return _judged(
@@ -210,9 +219,29 @@ def backtest_run(
         rolling,
         learner=learner,
         levels=run.config.forecast.quantile_levels,
-        failures=read.failures,
+        failures=failures,
+        notes=notes,
         watcher=watcher,
     )
+
+
+def _without_foresight(config: Config) -> tuple[Config, list[str]]:
+    """The config with repairs that read later rows replaced by a mask, and a sentence about it where there were any."""
+    repair = config.data.repair
+    ahead = [kind for kind in ("gaps", "missing") if getattr(repair, kind) in FORESIGHT]
+    if not ahead:
+        return config, []
+    masked = repair.model_copy(update=dict.fromkeys(ahead, "mask"))
+    policies = ", ".join(f"data.repair.{kind}: {getattr(repair, kind)}" for kind in ahead)
+    note = f"{policies} fills from later rows, so what is missing is masked here (mask), and not scored."
+    return config.model_copy(update={"data": config.data.model_copy(update={"repair": masked})}), [note]
+
+
+def _left_out(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """The failures, none of them forecast by anything: a backtest judges the network. Says which they are."""
+    lost = tuple(replace(failure, forecast="") for failure in failures)
+    tell_failures(lost)
+    return lost
 
 
 def _settled(rolling: Rolling, panel: Panel, horizon: int) -> Rolling:
@@ -226,23 +255,32 @@ def _settled(rolling: Rolling, panel: Panel, horizon: int) -> Rolling:
     return replace(rolling, n_windows=windows, stride=stride, align=align)
 
 
-def _after_training(run: LoadedRun, panel: Panel, rolling: Rolling, *, asked: int | None) -> Rolling:
-    """With no more windows than fit after the rows the run has learned from.
+def _after_training(
+    run: LoadedRun, panel: Panel, rolling: Rolling, *, asked: int | None
+) -> tuple[Panel, Rolling]:
+    """The series with rows that the run has not learned from, and no more windows than fit into those.
 
     Raises:
         ConfigError: none does, or fewer than the user asked for.
     """
-    learned = _learned_until(run)
+    learned = _learned_until(run, panel.axis)
     newest = max(learned.values())
-    until = np.array(
-        [learned.get(name, -1) if rolling.align == "own" else newest for name in panel.unique_ids]
-    )
-    ends = ends_of_series(panel, align=cast(str, rolling.align))
+    if rolling.align == "own":  # a series that is new was learned from nowhere
+        until = np.array([learned.get(name, -FAR_AWAY) for name in panel.unique_ids])
+    else:
+        until = np.full(panel.n_series, newest)
+    room = ends_of_series(panel, align=rolling.align) - run.config.horizon - until
+    judged = np.flatnonzero((room >= 0) & (panel.lengths > 0))
     stride = cast(int, rolling.stride)
-    room = (ends - run.config.horizon - until)[panel.lengths > 0]
-    fitting = int(room.min()) // stride + 1 if room.size and room.min() >= 0 else 0
+    fitting = int(room[judged].min()) // stride + 1 if judged.size else 0
     if fitting >= (asked or 1):
-        return replace(rolling, n_windows=asked or min(fitting, MOST_WINDOWS["never"]))
+        if len(judged) < panel.n_series:
+            log.warning(
+                "%d of %d series have no rows after those the run has learned from, and are not judged",
+                panel.n_series - len(judged),
+                panel.n_series,
+            )
+        return panel.select(judged), replace(rolling, n_windows=asked or min(fitting, MOST_WINDOWS["never"]))
     last = panel.axis.timestamps(np.array([newest]))[0]
     room_for = f"{fitting or 'no'} window{'s' * (fitting != 1)} of {run.config.horizon} steps"
     raise ConfigError(
@@ -252,12 +290,12 @@ def _after_training(run: LoadedRun, panel: Panel, rolling: Rolling, *, asked: in
     )
 
 
-def _learned_until(run: LoadedRun) -> dict[str, int]:
-    """Axis position of the last row the run has learned from, by series."""
+def _learned_until(run: LoadedRun, axis: TimeAxis) -> dict[str, int]:
+    """Position of the last row the run has learned from, by series, on the axis of the data it is judged by."""
     tail = run.tail
     held_back = 0 if run.config.training.final_fit else cast(int, run.config.split.test)
-    ends = tail.starts + tail.lengths - 1 - held_back
-    return dict(zip(tail.unique_ids, ends.tolist(), strict=True))
+    ends = tail.axis.timestamps(tail.starts + tail.lengths - 1 - held_back)
+    return dict(zip(tail.unique_ids, axis.floor(ends).tolist(), strict=True))
 
 
 def _origins(panel: Panel, config: Config, rolling: Rolling, *, where: str) -> list[Origin]:
@@ -270,7 +308,7 @@ def _origins(panel: Panel, config: Config, rolling: Rolling, *, where: str) -> l
     origins = rolling_origins(
         panel, horizon=horizon, n_windows=windows, stride=stride, align=cast(str, rolling.align)
     )
-    if not len(origins[0].cutoffs):
+    if not origins[0].known.any():
         held_back, longest = horizon + (windows - 1) * stride, int(panel.lengths.max())
         raise DataError(
             f"{where}: {windows} windows of {horizon} steps, {stride} apart, hold back {held_back} rows "
@@ -281,9 +319,10 @@ def _origins(panel: Panel, config: Config, rolling: Rolling, *, where: str) -> l
     kept = [_with_known_future(panel, origin, horizon) for origin in origins]
     scored = len(np.unique(all_cutoffs(kept).series))
     if not scored:
-        raise DataError(
-            f"{where}: the future covariates are known for no window; give them over the horizon."
-        )
+        reason = "no series has rows both before and in a window; lower --windows or --stride"
+        if panel.future_names:
+            reason = "the future covariates are known for no window; give them over the horizon"
+        raise DataError(f"{where}: {reason}.")
     if scored < panel.n_series:
         log.warning(
             "%d of %d series have no row both before and in a window, and are not judged%s",
@@ -291,7 +330,7 @@ def _origins(panel: Panel, config: Config, rolling: Rolling, *, where: str) -> l
             panel.n_series,
             "; --align own counts from each series' own end" if rolling.align == "calendar" else "",
         )
-    return kept
+    return [origin for origin in kept if len(origin.cutoffs)]
 
 
 def _with_known_future(panel: Panel, origin: Origin, horizon: int) -> Origin:
@@ -323,11 +362,12 @@ def _judged(
     learner: Learner,
     levels: Sequence[float],
     failures: tuple[Failure, ...],
+    notes: Sequence[str],
     watcher: Watcher | None,
 ) -> Backtest:
     """Forecasts of every model from every origin, and their scores."""
     parts: list[dict[str, FloatArray]] = []
-    notes: dict[str, None] = {}
+    told = dict.fromkeys(notes)
     first_config: Config | None = None
     for number, group in enumerate(_groups(origins, rolling.refit)):
         model, config = learner(group[0].known_part(panel))
@@ -338,7 +378,7 @@ def _judged(
         ground = _ground(group[0].known_part(panel), model, config)
         rivals = rival_forecasts(rolling.rivals, ground, panel, cutoffs, config.horizon)
         parts.append(made | rivals.y_hat)
-        notes |= dict.fromkeys(rivals.notes)
+        told |= dict.fromkeys(rivals.notes)
         if rolling.refit == "every":
             log.info("window %d of %d: %d forecasts", number + 1, len(origins), len(cutoffs))
         if signal := watcher.stop_signal() if watcher else None:
@@ -352,7 +392,7 @@ def _judged(
     y = actuals(panel, cutoffs, first_config.horizon)
     return Backtest(
         config=first_config,
-        rolling=rolling,
+        rolling=replace(rolling, n_windows=len(origins)),
         panel=panel,
         cutoffs=cutoffs,
         origin=np.repeat(np.arange(len(origins)), [len(origin.cutoffs) for origin in origins]),
@@ -371,7 +411,7 @@ def _judged(
         behaviour=behaviour(panel, cutoffs, y, values[:, :, 0]),
         failures=failures,
         levels=levels,
-        notes=tuple(notes),
+        notes=tuple(told),
     )
 
 

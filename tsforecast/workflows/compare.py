@@ -26,11 +26,11 @@ from tsforecast.pictures.comparison import Outcome, plot_error_by_time
 from tsforecast.pictures.gates import plot_gradient
 from tsforecast.recurrent.inspection import GradientReach, inspect_network
 from tsforecast.recurrent.rollout import teacher_forced_inputs
-from tsforecast.runs import refuse_inside_run
+from tsforecast.runs import refuse_taken
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.isolate import Failure
 from tsforecast.series.panel import Panel
-from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_text
+from tsforecast.storage.atomic import replaced_folder, write_text
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import VALIDATIONS, cpu_seconds_of, learn, trial_share, within_budget
 from tsforecast.workflows.fallback import failures_csv, tell_failures
@@ -232,12 +232,7 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
     Raises:
         ConfigError: something else stands there, or a comparison that was not to be overwritten.
     """
-    refuse_inside_run("--out", path)
-    refuse_strangers(path, ours=OURS)
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            f"{path}: exists already; use --overwrite to replace it, or --out for another folder."
-        )
+    refuse_taken(path, ours=OURS, overwrite=overwrite)
 
 
 def write(path: Path, found: Comparison, *, overwrite: bool) -> None:

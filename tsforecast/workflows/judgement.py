@@ -14,8 +14,7 @@ import pandas as pd
 
 from tsforecast.config.load import dump_config
 from tsforecast.config.words import printable
-from tsforecast.errors import ConfigError
-from tsforecast.evaluation.metrics import mae, mase, seasonal_scale
+from tsforecast.evaluation.metrics import mae, mase, nominal_coverage, seasonal_scale
 from tsforecast.evaluation.scores import columns_of, legend, metrics_json, model_lines, verdict
 from tsforecast.evaluation.significance import Difference, judge, significance_text
 from tsforecast.forecasting.forecast import frame_of
@@ -27,10 +26,10 @@ from tsforecast.pictures.backtest import (
     plot_windows,
 )
 from tsforecast.pictures.plots import plot_error_by_lead_time
-from tsforecast.runs import refuse_inside_run
+from tsforecast.runs import refuse_taken
 from tsforecast.series.panel import FloatArray, IntArray
 from tsforecast.series.timeaxis import TimeAxis
-from tsforecast.storage.atomic import refuse_strangers, replaced_folder, write_bytes, write_text
+from tsforecast.storage.atomic import replaced_folder, write_bytes, write_text
 from tsforecast.workflows.backtest import Backtest
 from tsforecast.workflows.fallback import failures_csv
 
@@ -66,12 +65,7 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
     Raises:
         ConfigError: something else stands there, or a backtest that was not to be overwritten.
     """
-    refuse_inside_run("--out", path)
-    refuse_strangers(path, ours=OURS)
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            f"{path}: exists already; use --overwrite to replace it, or --out for another folder."
-        )
+    refuse_taken(path, ours=OURS, overwrite=overwrite)
 
 
 def text(found: Backtest) -> str:
@@ -170,8 +164,8 @@ def _draw(folder: Path, found: Backtest, groups: Sequence[ErrorGroups]) -> None:
     shown = "mase" if by_lead_time["mase"].notna().any() else "mae"
     plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=by_lead_time, metric=shown)
     own = by_lead_time[by_lead_time["model"] == found.model_name]
-    if "coverage" in own and own["coverage"].notna().any():
-        nominal = float(max(found.levels) - min(found.levels))
+    nominal = nominal_coverage(found.levels)
+    if nominal is not None and "coverage" in own and own["coverage"].notna().any():
         plot_coverage(
             folder / "coverage_by_lead_time.png",
             lead_time=own["lead_time"].tolist(),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforecast.evaluation.metrics import METRICS, RELATIVE
+from tsforecast.evaluation.metrics import METRICS, RELATIVE, nominal_coverage
 from tsforecast.evaluation.scores import REFERENCE, SHOWN
 from tsforecast.evaluation.significance import Difference
 from tsforecast.pictures.charts import Chart, Line, line_chart
@@ -140,16 +140,11 @@ def _evidence(
         horizon=document["horizon"],
         season_length=document["season_length"],
         source=source,
-        interval=_nominal(document.get("quantile_levels", run.config.forecast.quantile_levels)),
+        interval=nominal_coverage(document.get("quantile_levels", run.config.forecast.quantile_levels)),
         wins=_wins(by_series, name, error_metric(by_model)),
         chances=chances or {},
         warnings=warnings,
     )
-
-
-def _nominal(levels: Sequence[float]) -> float | None:
-    """Share of the values that the widest interval should hold."""
-    return max(levels) - min(levels) if len(levels) > 1 else None
 
 
 def _wins(by_series: pd.DataFrame, model: str, metric: str) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tsforecast.evaluation.metrics import METRICS
 from tsforecast.evaluation.scores import REFERENCE
-from tsforecast.evaluation.significance import SURE, Difference
+from tsforecast.evaluation.significance import SURE, Difference, p_text
 from tsforecast.pictures.report import Tile, Tone, Verdict
 
 __all__ = ["Evidence", "error_metric", "verdict"]
@@ -172,8 +172,7 @@ def _luck(found: Evidence) -> list[str]:
         return []
     if math.isnan(chance.p_value):
         return [f"Whether the difference is chance cannot be told: {chance.why_not}."]
-    p = "p < 0.001" if chance.p_value < 0.001 else f"p = {chance.p_value:.2g}"
-    basis = f"{p}, {chance.method} over {_count(chance.n_cutoffs, 'cutoff')}"
+    basis = f"{p_text(chance)}, {chance.method} over {_count(chance.n_cutoffs, 'cutoff')}"
     if chance.p_value < SURE:
         return [f"That is more than chance would give ({basis})."]
     return [f"A difference of this size could be chance ({basis})."]
