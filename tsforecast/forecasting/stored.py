@@ -132,8 +132,9 @@ def from_storage(
         for name, array in arrays.items()
         if name.startswith(WEIGHTS)
     }
-    if network.mix is not None:  # a run from before there was one mixes nothing
-        weights.setdefault("mix.weight", torch.zeros_like(network.mix.weight))
+    for name, layer in (("mix", network.mix), ("skip", network.skip)):
+        if layer is not None:  # what a run from before there was one does
+            weights.setdefault(f"{name}.weight", torch.zeros_like(layer.weight))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
