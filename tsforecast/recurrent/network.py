@@ -90,7 +90,7 @@ class Network(nn.Module):
 
     @property
     def members(self) -> tuple[Network, ...]:
-        """The networks that forecast: this one, see :class:`~tsforecast.recurrent.ensemble.Ensemble`."""
+        """The networks that forecast: this one alone."""
         return (self,)
 
     @property
