@@ -198,16 +198,16 @@ def _given(season_length: str | int | list[int]) -> list[int] | None:
 def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
     """Past values beside the newest that the network sees at each step.
 
-    Of each season the value one season before the step to forecast, and the value before that one, which tells with
-    the newest how far this season is from the last one. Of a single season those of two seasons before as well, and
-    the values three and four seasons before: what one season had by chance, four have not. A lag counts from the step
-    to forecast; lag 1 is the newest value and always there.
+    Of each season the values one and two seasons before the step to forecast, and the one before the former, which
+    tells with the newest how far this season is from the last. Of a single season more of the same, up to four seasons
+    before: what one season had by chance, four have not. A lag counts from the step to forecast; lag 1 is the newest
+    value and always there.
     """
     seasons = [m for m in season_lengths if m > 1]
-    lags = {lag for m in seasons for lag in (m, m + 1)}
+    lags = {lag for m in seasons for lag in (m, m + 1, 2 * m)}
     if len(seasons) == 1:
         m = seasons[0]
-        lags |= {2 * m, 2 * m + 1, 3 * m, 4 * m}
+        lags |= {2 * m + 1, 3 * m, 4 * m}
     return sorted(lags)
 
 
