@@ -79,7 +79,7 @@ def test_given_settings_of_a_reservoir_stay() -> None:
 
 def test_the_seasons_and_what_came_before_them_become_lags() -> None:
     assert resolve_lags([24, 168]) == [24, 25, 48, 168, 169, 336]
-    assert resolve_lags([12]) == [12, 13, 24, 25, 36, 48]
+    assert resolve_lags([12]) == [12, 13, 24, 25, 36, 37]
     assert resolve_lags([1]) == []
 
 

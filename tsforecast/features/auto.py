@@ -198,17 +198,15 @@ def _given(season_length: str | int | list[int]) -> list[int] | None:
 def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
     """Past values beside the newest that the network sees at each step.
 
-    Of each season the values one and two seasons before the step to forecast, and the one before the former, which
-    tells with the newest how far this season is from the last. Of a single season more of the same, up to four seasons
-    before: what one season had by chance, four have not. A lag counts from the step to forecast; lag 1 is the newest
+    The value one season before the step to forecast, and the one before that, which tells with the newest how far this
+    season is from the last; of a single season the same two and three seasons before, as what one season had by chance
+    three have not; of several the value two seasons before. A lag counts from the step to forecast; lag 1 is the newest
     value and always there.
     """
     seasons = [m for m in season_lengths if m > 1]
-    lags = {lag for m in seasons for lag in (m, m + 1, 2 * m)}
     if len(seasons) == 1:
-        m = seasons[0]
-        lags |= {2 * m + 1, 3 * m, 4 * m}
-    return sorted(lags)
+        return [k * seasons[0] + one for k in (1, 2, 3) for one in (0, 1)]
+    return sorted({lag for m in seasons for lag in (m, m + 1, 2 * m)})
 
 
 def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
