@@ -244,7 +244,7 @@ def read_entry(
     bounds += [("unique_id", "<", before)] if before is not None else []
     try:
         # Not by its path: a folder's name would become columns, and a link would be followed.
-        with open(_opened(entry.path), "rb") as file:  # noqa: PTH123  (a Path cannot be opened by a handle)
+        with open(_opened(entry.path), "rb") as file:
             return pq.read_table(
                 file, columns=None if columns is None else list(columns), filters=bounds or None
             )
@@ -364,7 +364,7 @@ def _files(archive: Path, job: str | None) -> Iterator[Path]:
 def _entry(path: Path) -> Entry | str:
     """What a file holds, or what is wrong with it."""
     try:
-        with open(_opened(path), "rb") as file:  # noqa: PTH123  (a Path cannot be opened by a handle)
+        with open(_opened(path), "rb") as file:
             footer = pq.read_metadata(file)
             schema = footer.schema.to_arrow_schema()
         return _checked(path, schema, (footer.metadata or {}).get(METADATA), footer.num_rows)
