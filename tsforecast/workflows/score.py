@@ -90,7 +90,7 @@ def score(
     by_job: dict[str, list[Entry]] = {}
     for entry in found.entries:
         by_job.setdefault(entry.issued.job, []).append(entry)
-    if source == STDIN and len(by_job) > 1:
+    if isinstance(source, str) and source == STDIN and len(by_job) > 1:
         raise ConfigError(
             f"DATA: standard input can be read once, and {archive} holds {len(by_job)} jobs "
             f"({listed(sorted(by_job))}); choose one with --job."

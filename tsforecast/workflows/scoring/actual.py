@@ -82,7 +82,7 @@ def read_actual(entry: Entry, source: str | Path | pd.DataFrame | None) -> Actua
     where = "data frame" if isinstance(path, pd.DataFrame) else name_of(str(path))
     freq = entry.issued.metadata.get("freq")
     table, apart = read_apart(data, path)
-    read = isolated_panel(table, data, freq=freq, where=where, apart=apart)
+    read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False)
     panel = _on_clock(read.panel, entry.issued.metadata.get("timezone"))
     known = panel.newest_known[panel.offsets[1:] - 1]
     own_end = panel.starts + known - panel.offsets[:-1]
