@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from tsforecast.workflows.scoring import words
 from tsforecast.workflows.scoring.job import JobScores
 from tsforecast.workflows.train import train
 
+GUIDE = Path(__file__).parents[1] / "docs" / "archive.md"
 DATA = {"path": "unused.csv", "time": "ds", "target": "y", "id": "unique_id"}
 MASE = Drift(metric="mase", worse_than=1.2, over="7d")
 
@@ -458,6 +460,21 @@ def test_stdin_is_read_for_one_job_only(tmp_path: Path) -> None:
         score(tmp_path, "-")
 
 
+@pytest.mark.parametrize(("since", "kept"), [("2024-01-08", 20), ("7d", 7), ("1w", 7), ("0001-01-01", 21)])
+def test_only_the_newest_forecasts_are_scored_where_that_is_asked(
+    tmp_path: Path, since: str, kept: int
+) -> None:
+    rows = weeks_of_errors(tmp_path, [1, 1, 1])
+    assert scored(tmp_path, rows, since=since).n_sets == kept
+
+
+@pytest.mark.parametrize("since", ["2999-01-01", "soon", "12", "0d"])
+def test_what_is_no_time_to_score_from_is_refused(tmp_path: Path, since: str) -> None:
+    issue(tmp_path, "2024-01-01", {"a": [1]})
+    with pytest.raises(ConfigError, match="--since: "):
+        score(tmp_path, actual({"a": [0, 0]}), since=since)
+
+
 @pytest.mark.parametrize("stored", [None, {"path": "x.csv"}, {"path": "x.csv", "time": 3, "colour": 1}, [1]])
 def test_an_archive_that_does_not_say_how_rows_are_written_is_refused(tmp_path: Path, stored: object) -> None:
     table = next(read_one(tmp_path / "first"))
@@ -613,6 +630,7 @@ def test_what_is_described_has_no_secrets_and_an_absolute_path(run: LoadedRun) -
     assert told["data"]["path"] == str(Path("sales.csv").absolute())
     assert (told["horizon"], told["season_length"], told["freq"], told["model"]) == (6, 12, "MS", "lstm")
     assert told["point"] == "median"
+    assert described(run, None, horizon=6, drift=MASE)["drift"] == MASE.model_dump()
     secret = described(run, "https://me:hunter2@example.org/x.csv?token=abcdefgh", horizon=6)
     assert "hunter2" not in json.dumps(secret)
     assert "abcdefgh" not in json.dumps(secret)
@@ -709,3 +727,31 @@ def test_many_jobs_are_told_in_one_table(tmp_path: Path, monkeypatch: pytest.Mon
     assert page.count('<section id="job-') == 2
     assert "Only the first 2 of 4 jobs follow" in page
     assert "job3" in page
+
+
+# docs/archive.md
+
+
+@pytest.fixture
+def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The blocks of code of the guide, in a folder with an archive of the name they use."""
+    monkeypatch.chdir(tmp_path)
+    for day in ("2024-06-01", "2024-06-02"):
+        issue(Path("forecasts"), day, {"north": [1, 2], "south": [3, 4]}, naive=1)
+    return re.findall(r"```(?:python|sql)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
+def test_the_guide_reads_the_archive_with_pandas_and_pyarrow(
+    guided: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_pandas, by_pyarrow, _ = guided
+    exec(by_pandas, {})
+    assert "2024-06-02    1.5" in capsys.readouterr().out
+    exec(by_pyarrow, {})
+    assert capsys.readouterr().out == "4 1\n"
+
+
+def test_the_guide_reads_the_archive_with_duckdb(guided: list[str]) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    rows = {row[:2]: row[2] for row in duckdb.sql(guided[2]).fetchall()}
+    assert rows == {("north", 1): 0.0, ("north", 2): 1.0, ("south", 1): 2.0, ("south", 2): 3.0}

@@ -24,6 +24,14 @@ def score(
     job: Annotated[
         str | None, typer.Option(metavar="NAME", help="Score this job only.", show_default="all")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE|SPAN",
+            help="Score forecasts as of this time or later, or over the newest 90d or 12w.",
+            show_default="all",
+        ),
+    ] = None,
     alarm: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,7 +74,7 @@ def score(
             words.check_output(option, path, archive)
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--page: {str(page)!r} would be {page.suffix!r}; a page is written as .html.")
-    found = score_archive(archive, data, job=job, alarms=alarms)
+    found = score_archive(archive, data, job=job, since=since, alarms=alarms)
     for sentence in words.warnings(found):
         log.warning("%s", sentence)
     print_data(json.dumps(words.scored_json(found), indent=2) + "\n" if as_json else words.text(found))
