@@ -197,6 +197,18 @@ def test_of_two_rows_of_one_time_the_last_counts_and_it_is_said(tmp_path: Path) 
     )
 
 
+def test_the_step_that_is_not_complete_is_no_actual_value(tmp_path: Path) -> None:
+    """A day that the job leaves out because it is not over; a series that is late has none such."""
+    issue(tmp_path, "2024-01-01", {"a": [10, 10], "late": [10, 10]}, drop_last=1)
+    rows = actual({"a": [9, 9, 1], "late": [8, 8]})
+    assert scored(tmp_path, rows).counts.scored == 2
+    assert scored(tmp_path, rows).overall.of["mae"][0] == 1.5
+    assert scored(tmp_path, rows, drop_last=0).counts.scored == 3
+    rows = rows[rows["ds"] == "2024-01-01"]
+    with pytest.raises(DataError, match="no actual value but incomplete ones"):
+        scored(tmp_path, rows)
+
+
 def test_rows_that_mean_a_sum_are_summed(tmp_path: Path) -> None:
     issue(tmp_path, "2024-01-01", {"a": [10]}, data={"repair": {"duplicates": "sum", "gaps": "zero"}})
     rows = pd.concat([actual({"a": [0, 14, 1]}), actual({"a": [12]}, start="2024-01-02")])

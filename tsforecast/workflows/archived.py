@@ -63,7 +63,7 @@ def archived(frame: pd.DataFrame, panels: Sequence[Panel], *, season_length: int
 
 
 def described(
-    run: LoadedRun, source: str | None, *, horizon: int, drift: Drift | None = None
+    run: LoadedRun, source: str | None, *, horizon: int, drop_last: int = 0, drift: Drift | None = None
 ) -> dict[str, Any]:
     """What the archive keeps about a set of forecasts beside the forecasts, as plain values without secrets.
 
@@ -71,6 +71,7 @@ def described(
         run: that made them.
         source: where the rows came from; None where the run's own were used.
         horizon: steps that were forecast.
+        drop_last: newest steps of the data that were left out as incomplete; scoring leaves them out as well.
         drift: the alarm that ``tsforecast score`` watches where none is given to it.
     """
     path = run.config.data.path if source is None else source
@@ -85,6 +86,7 @@ def described(
         "freq": run.tail.axis.freq,
         "timezone": run.tail.axis.timezone,
         "point": "mean" if is_mean else "median",
+        "drop_last": drop_last,
         "drift": None if drift is None else drift.model_dump(),
         "data": run.config.data.model_dump(mode="json") | {"path": without_secrets(path)},
     }

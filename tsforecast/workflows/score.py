@@ -72,6 +72,7 @@ def score(
     *,
     job: str | None = None,
     since: str | None = None,
+    drop_last: int | None = None,
     alarms: Sequence[Drift] | None = None,
 ) -> Scored:
     """Scores the forecasts of an archive against the actual values that have come.
@@ -81,6 +82,8 @@ def score(
         source: the actual values, with the columns of the job's data; None reads where each job read.
         job: only this job.
         since: only forecasts as of this time or later; or a stretch such as ``90d`` up to the newest of each job.
+        drop_last: newest steps of the data that are not complete, such as today; None takes as many as each job left
+            out of its forecasts.
         alarms: for every job; None takes the one that each recorded with its newest forecasts.
 
     Raises:
@@ -106,7 +109,7 @@ def score(
         entries = _recent(all_entries, since)
         log.info("job %r: %d sets of forecasts", name, len(entries))
         try:
-            jobs.append(score_job(entries, source, alarms, problems))
+            jobs.append(score_job(entries, source, alarms, problems, drop_last=drop_last))
         except (ConfigError, ResourceError):
             raise
         except TsforecastError as error:
