@@ -392,26 +392,23 @@ def test_months_are_their_own_periods(tmp_path: Path) -> None:
 
 
 def test_hours_are_matched_over_the_switch_of_the_clock(tmp_path: Path) -> None:
-    ds = pd.date_range("2024-03-30 22:00", periods=6, freq="h", tz="Europe/Berlin")
-    zone = {"format": {"timezone": "Europe/Berlin"}}
+    """From midnight before the switch 24 hours reach to 1 o'clock on Monday, which is Sunday in UTC."""
+    ds = pd.date_range("2024-03-31 00:00", periods=25, freq="h", tz="Europe/Berlin")
     frame = pd.DataFrame(
         {
-            "unique_id": pd.array(["a"] * 5, dtype="str"),
+            "unique_id": pd.array(["a"] * 24, dtype="str"),
             "ds": ds[1:],
             "cutoff": ds[0],
-            "lead_time": range(1, 6),
-            "y_hat": [1.0, 2.0, 3.0, 4.0, 5.0],
+            "lead_time": range(1, 25),
+            "y_hat": np.arange(1.0, 25.0),
         }
     ).assign(scale=1.0, scale_rmse=1.0, seasonal_naive=0.0)
-    told = {"data": DATA | zone, "freq": "h", "timezone": "Europe/Berlin", "season_length": 1}
+    told = {"data": DATA, "freq": "h", "timezone": "Europe/Berlin", "season_length": 1}
     append(tmp_path, Issued("j", "ab" * 8, "m", str(ds[0]), told), pa.Table.from_pandas(frame))
     rows = pd.DataFrame({"unique_id": "a", "ds": ds.tz_convert("UTC"), "y": 0.0})
     found = scored(tmp_path, rows)
-    assert {lead: means.of["mae"][0] for lead, means in found.by_lead_time.items()} == {
-        1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 5.0,
-    }  # fmt: skip
-    # Sunday ends at midnight in Berlin, two hours before it does in UTC.
-    assert list(found.trend) == ["2024-03-25"]
+    assert [means.of["mae"][0] for means in found.by_lead_time.values()] == list(range(1, 25))
+    assert {week: means.n for week, means in found.trend.items()} == {"2024-03-25": 22, "2024-04-01": 2}
 
 
 # Archives and data that do not fit
