@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -726,6 +727,15 @@ def test_the_page_is_written_by_the_command_also_where_an_alarm_is_raised(drifte
     assert tsforecast(*words_) == 6
     assert (drifted / "new" / "page.html").read_text() == page
     assert (drifted / "new" / "page.html").stat().st_ino != before
+
+
+def test_a_file_name_that_is_no_text_breaks_neither_page_nor_table(tmp_path: Path) -> None:
+    issue(tmp_path / "archive", "2024-01-01", {"a": [1]})
+    Path(os.fsdecode(os.fsencode(tmp_path / "archive") + b"/\xff.parquet")).write_bytes(b"")
+    found = score(tmp_path / "archive", actual({"a": [0, 0]}))
+    assert len(found.problems) == 1
+    words.text(found).encode()
+    assert "cannot be read" in archive_page(found).encode().decode()
 
 
 def test_many_jobs_are_told_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
