@@ -24,12 +24,13 @@ from tsforecast.config.drift import Drift
 from tsforecast.errors import ConfigError, DataError
 from tsforecast.evaluation.metrics import METRICS, seasonal_scale
 from tsforecast.series.naive import seasonal_naive
-from tsforecast.storage.archive import Issued, append, read
+from tsforecast.storage.archive import Issued, append, read, read_entry
 from tsforecast.workflows.archived import archived, described
 from tsforecast.workflows.predict import LoadedRun, load_run, predict_all
 from tsforecast.workflows.reporting.archive import archive_page
 from tsforecast.workflows.score import Scored, score
 from tsforecast.workflows.scoring import job as scoring
+from tsforecast.workflows.scoring import rows as rows_of_files
 from tsforecast.workflows.scoring import words
 from tsforecast.workflows.scoring.job import JobScores
 from tsforecast.workflows.train import train
@@ -169,6 +170,25 @@ def test_shards_of_series_give_the_scores_of_all_at_once(
     monkeypatch.setattr(scoring, "SHARD", 3)
     parts = words.scored_json(score(tmp_path, rows, alarms=[MASE]))
     assert json.dumps(_rounded(parts)) == json.dumps(_rounded(whole))
+
+
+def test_no_more_than_a_shard_of_series_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"s{k:02}" for k in range(8)]
+    for day in ("2024-01-01", "2024-01-02"):
+        issue(tmp_path, day, {name: [1] for name in names})
+    sizes = []
+
+    def counting(*arguments: Any, **options: Any) -> pa.Table:
+        table = read_entry(*arguments, **options)
+        sizes.append(table.num_rows)
+        return table
+
+    monkeypatch.setattr(rows_of_files, "read_entry", counting)
+    monkeypatch.setattr(scoring, "SHARD", 3)
+    assert scored(tmp_path, actual({name: [0] * 3 for name in names})).counts.scored == 16
+    assert sizes == [3, 3, 3, 3, 2, 2]
 
 
 def _rounded(value: Any) -> Any:
