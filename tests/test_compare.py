@@ -309,3 +309,4 @@ def test_series_that_no_cell_has_learned_from_are_named_and_listed(
     assert "1 series left out: 's0' (V404: the value" in capsys.readouterr().err
     listed = pd.read_csv(job / "runs" / "sales_compare" / "failures.csv")
     assert listed["unique_id"].tolist() == ["s0"]
+    assert listed["forecast"].isna().all()
