@@ -96,11 +96,13 @@ class Prediction:
         frame: the forecast table.
         panel: the series the network forecast.
         failures: the others.
+        fallbacks: those of the others that the seasonal naive forecast.
     """
 
     frame: pd.DataFrame
     panel: Panel
     failures: tuple[Failure, ...]
+    fallbacks: tuple[Panel, ...] = ()
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -213,7 +215,7 @@ def predict_all(
             "the run was trained to forecast %d steps: beyond them the intervals are extrapolated",
             run.config.horizon,
         )
-    return Prediction(frame, panel, read.failures)
+    return Prediction(frame, panel, read.failures, fallbacks)
 
 
 def sample(
