@@ -55,7 +55,8 @@ def _drop_unknown_keys(
             _note_unknown(draft, root, (*path, name))
             del values[name]
         elif section := section_of(known):
-            values[name] = {} if values[name] is None else values[name]
+            if values[name] is None and known.default is not None:
+                values[name] = {}
             if isinstance(values[name], dict):
                 _drop_unknown_keys(draft, root, section, values[name], (*path, name))
         elif (section := entries_of(known)) and isinstance(values[name], list):

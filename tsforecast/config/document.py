@@ -240,7 +240,9 @@ class _Reader:
         following = next(self.events)
         if not isinstance(following, yaml.StreamEndEvent):
             place = self._place(following.start_mark)
-            raise _UnreadableError(place, f"a second document starts here; one file holds one {self.kind.name}")
+            raise _UnreadableError(
+                place, f"a second document starts here; one file holds one {self.kind.name}"
+            )
         if self.result.values is None:
             raise self._empty()
         return self.result
@@ -286,7 +288,9 @@ class _Reader:
     def _guard(self, event: Any, path: KeyPath, place: Place) -> None:
         self.n_nodes += 1
         if self.n_nodes > MAX_NODES:
-            raise _UnreadableError(place, f"more than {MAX_NODES} values; expected a {self.kind.name}, not data")
+            raise _UnreadableError(
+                place, f"more than {MAX_NODES} values; expected a {self.kind.name}, not data"
+            )
         if len(path) >= MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
             raise _UnreadableError(place, f"nested deeper than {MAX_DEPTH} levels; no key lies deeper than 3")
         if isinstance(event, yaml.AliasEvent):

@@ -16,13 +16,13 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from tsforecast.config.check import checked
 from tsforecast.config.document import Kind
+from tsforecast.config.drift import Drift
 from tsforecast.config.load import absolute_path, read_draft
 from tsforecast.config.location import STDIN, is_url, kind_of, without_secrets
 from tsforecast.config.schema import BadSeriesPolicy, Level, Section, Text
 
 __all__ = [
     "AS_OF",
-    "DriftConfig",
     "JobConfig",
     "JobsFile",
     "KeepConfig",
@@ -109,7 +109,9 @@ class SinkConfig(Section):
     @classmethod
     def _is_a_name(cls, table: str) -> str:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?", table):
-            raise ValueError(f"{table[:60]!r} is no table; write letters, digits and _, as in sales_forecasts")
+            raise ValueError(
+                f"{table[:60]!r} is no table; write letters, digits and _, as in sales_forecasts"
+            )
         return table
 
     @field_validator("sql")
@@ -173,18 +175,6 @@ class RetrainConfig(Section):
         return self.every is not None or self.schedule is not None or self.on_drift
 
 
-class DriftConfig(Section):
-    """When archived forecasts that were scored are an alarm: `tsforecast score` then exits with 6."""
-
-    metric: Literal["mase", "coverage", "skill"] = Field(
-        default="mase", title="metric", description="What is watched."
-    )
-    worse_than: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        default=None, description="Bound of the metric; `null`: no alarm."
-    )
-    over: Age = Field(default="14d", description="Stretch of the newest scored forecasts that is averaged.")
-
-
 class KeepConfig(Section):
     """How long things are kept, measured back from the newest as-of; `null`: for ever."""
 
@@ -201,7 +191,9 @@ class JobConfig(Section):
         default=None, description="Config to train the run from; `null`: it is there, and keeps its own."
     )
     data: Text | None = Field(
-        default=None, repr=False, description="Data to forecast from, whatever `data.path` may be; `null`: that of the config."
+        default=None,
+        repr=False,
+        description="Data to forecast from, whatever `data.path` may be; `null`: that of the config.",
     )
     horizon: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None, description="Steps to forecast; `null`: as trained."
@@ -229,7 +221,10 @@ class JobConfig(Section):
     )
     sinks: list[SinkConfig] = Field(default=[], description="Where the forecasts go, beside the archive.")
     retrain: RetrainConfig = Field(default_factory=RetrainConfig, description="When the run is trained anew.")
-    drift: DriftConfig = Field(default_factory=DriftConfig, description="When scores are an alarm.")
+    drift: Drift | None = Field(
+        default=None,
+        description="When scores of the archive are an alarm, to which `tsforecast score` exits with 6.",
+    )
     keep: KeepConfig = Field(default_factory=KeepConfig, description="How long things are kept.")
 
     @field_validator("name")
@@ -277,15 +272,22 @@ class JobsFile(Section):
     @model_validator(mode="after")
     def _work_and_output_once(self) -> JobsFile:
         _refuse_twice((job.name for job in self.jobs), "name {!r} stands twice; give each job its own")
-        _refuse_twice((job.run for job in self.jobs if job.config), "run {!r} is trained by two jobs; let one do it")
+        _refuse_twice(
+            (job.run for job in self.jobs if job.config), "run {!r} is trained by two jobs; let one do it"
+        )
         files = [sink.csv for job in self.jobs for sink in job.sinks if sink.csv]
         _refuse_twice(files, "csv {!r} is written by two sinks; name two files")
         if not self.archive and (lost := next((job for job in self.jobs if not job.sinks), None)):
-            raise ValueError(f"job {lost.name!r} has no sinks and there is no archive, so that it would forecast for "
-                             "nobody; add sinks, or archive: FOLDER")
-        if not self.archive and (blind := next((job for job in self.jobs if job.retrain.on_drift), None)):
-            raise ValueError(f"job {blind.name!r} is trained on drift, which is told from the archive, and there is "
-                             "none; add archive: FOLDER")
+            raise ValueError(
+                f"job {lost.name!r} has no sinks and there is no archive, so that it would forecast for "
+                "nobody; add sinks, or archive: FOLDER"
+            )
+        for job in self.jobs:
+            if job.retrain.on_drift and not (self.archive and job.drift):
+                raise ValueError(
+                    f"job {job.name!r} is trained on drift, which is told from the archive by the bound of `drift:`; "
+                    "add archive: FOLDER, and drift: {worse_than: …} to the job"
+                )
         return self
 
 
@@ -333,4 +335,3 @@ def _each(values: dict[str, Any], names: Iterable[str], change: Callable[[Any], 
     for name in names:
         if name in values:
             values[name] = change(values[name])
-

@@ -32,8 +32,8 @@ from tsforecast.config.words import shown
 from tsforecast.errors import ConfigError
 
 __all__ = [
-    "config_from_mapping",
     "absolute_path",
+    "config_from_mapping",
     "dump_config",
     "load_config",
     "load_config_with_origins",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import ZoneInfo
 
@@ -781,6 +781,8 @@ def entries_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _if_section(kind: Any) -> type[BaseModel] | None:
+    if isinstance(kind, UnionType):  # a section or null
+        kind = next(one for one in get_args(kind) if one is not NoneType)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 

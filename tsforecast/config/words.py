@@ -64,8 +64,8 @@ def shape_of(key: str, root: type[BaseModel] = Config) -> Shape:
     shape = schema
     for part in key.split("."):
         shape = shape["properties"][part]
-        reference = shape.get("$ref") or shape.get("items", {}).get("$ref")
-        if reference:
+        branches = (shape, shape.get("items", {}), *shape.get("anyOf", ()))
+        if reference := next((branch["$ref"] for branch in branches if "$ref" in branch), None):
             shape = schema["$defs"][reference.rpartition("/")[2]]
     return shape
 

@@ -64,10 +64,7 @@ def holder_of(target: Path) -> str:
     """Who holds the lock of a target, or held it last, in words."""
     try:
         known: Any = json.loads(lock_path(target).read_text(encoding="utf-8"))
-        return (
-            f"process {known['pid']} on {known['host']} since {known['since']}, "
-            f"`{known['command']}`"
-        )
+        return f"process {known['pid']} on {known['host']} since {known['since']}, `{known['command']}`"
     except (OSError, ValueError, TypeError, KeyError):  # just taken, and not signed yet
         return "a process that has only begun"
 
@@ -91,9 +88,7 @@ def _one(
         lock.release()
 
 
-def _acquire(
-    lock: FileLock, target: Path, *, deadline: float | None, tell: Callable[[str], None]
-) -> None:
+def _acquire(lock: FileLock, target: Path, *, deadline: float | None, tell: Callable[[str], None]) -> None:
     try:
         lock.acquire(timeout=0)
         return

@@ -194,7 +194,9 @@ def _upsert(address: Address, issue: Issue) -> None:
     import sqlalchemy
 
     url = with_driver(address.url)
-    waits = {key: value for key, value in WAITS.get(url.get_backend_name(), {}).items() if key not in url.query}
+    waits = {
+        key: value for key, value in WAITS.get(url.get_backend_name(), {}).items() if key not in url.query
+    }
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=waits)
     schema, _, name = address.table.rpartition(".")
     table = _table(name, schema or None, issue.table.schema)
@@ -216,8 +218,9 @@ def _table(name: str, schema: str | None, columns: pa.Schema) -> Any:
     # MySQL takes no text without a length for a key.
     text = sql.Text().with_variant(sql.String(255), "mysql", "mariadb")
     made = [sql.Column("job", text, primary_key=True), sql.Column("as_of", text, primary_key=True)]
-    for field in columns:
-        made.append(sql.Column(field.name, _type_of(field.type, text), primary_key=field.name in KEY))
+    made += [
+        sql.Column(field.name, _type_of(field.type, text), primary_key=field.name in KEY) for field in columns
+    ]
     return sql.Table(name, sql.MetaData(schema=schema), *made, sql.Column("run_key", text, nullable=False))
 
 
@@ -290,5 +293,7 @@ def _csv_texts(issue: Issue) -> Iterator[str]:
     for batch in issue.table.to_batches(max_chunksize=ROWS_AT_A_TIME):
         frame: pd.DataFrame = batch.to_pandas()
         if len(frame) or is_first:
-            yield frame.to_csv(index=False, header=is_first, date_format=issue.date_format, lineterminator="\n")
+            yield frame.to_csv(
+                index=False, header=is_first, date_format=issue.date_format, lineterminator="\n"
+            )
             is_first = False
