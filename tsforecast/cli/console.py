@@ -121,10 +121,11 @@ def withheld_warnings() -> Iterator[Callable[[], None]]:
         kept.clear()
 
     def keep(record: logging.LogRecord) -> bool:
-        if record.levelno < stderr.level or record.levelno > logging.WARNING:
-            return True
-        kept.append(record)
-        return False
+        if "is_outcome" in record.__dict__:  # the summary says so at the end
+            return False
+        if record.levelno == logging.WARNING:
+            kept.append(record)
+        return record.levelno > logging.WARNING
 
     is_nobody_there = stderr.level == logging.WARNING
     if is_nobody_there:

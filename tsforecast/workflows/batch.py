@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -212,8 +213,8 @@ def batch(jobs: JobsFile, status_file: Path, night: Night) -> dict[str, Any]:
 def _one_job(work: _Work) -> None:
     """A job with all its forecasts; how it went stands in the status."""
     name, status = work.job.name, work.status
-    status.job(name, state="running", began=_clock().isoformat(timespec="seconds"))
-    began = _clock()
+    status.job(name, state="running")
+    began = time.monotonic()
     try:
         _forecast_all(work)
     except StoppedError:
@@ -228,7 +229,7 @@ def _one_job(work: _Work) -> None:
         _failed(work, error)
     else:
         _done(work)
-    status.job(name, seconds=round((_clock() - began).total_seconds(), 1))
+    status.job(name, seconds=round(time.monotonic() - began, 1))
 
 
 def _done(work: _Work) -> None:
@@ -247,7 +248,7 @@ def _done(work: _Work) -> None:
         skipped=work.skipped,
         message=" ".join(told) or None,
     )
-    log.info("%s", _how(work.status.said(work.job.name)))
+    _tell(work, logging.INFO if is_whole else logging.WARNING)
 
 
 def _failed(work: _Work, error: Exception) -> None:
@@ -256,7 +257,14 @@ def _failed(work: _Work, error: Exception) -> None:
     work.status.job(
         work.job.name, state="failed", exit_code=code, failed=work.n_lost, made=work.made, message=told
     )
-    log.info("%s", _how(work.status.said(work.job.name)))
+    _tell(work, logging.ERROR)
+
+
+def _tell(work: _Work, level: int) -> None:
+    """Says how a job went, for whoever watches; the summary says so once more."""
+    said = work.status.said(work.job.name)
+    words = {"state": said["state"], "exit_code": said["exit_code"]}
+    log.log(level, "%s", _how(said), extra=words | {"is_outcome": True})
 
 
 def _forecast_all(work: _Work) -> None:
@@ -367,7 +375,7 @@ def _make(
         issue = Issue(job.name, as_of, key, forecasts, date_format=text)
         errors = _into_sinks(work, sinks, issue)
         if errors:
-            raise errors[0] if len(errors) == 1 else type(errors[0])(" ".join(map(str, errors)))
+            raise type(errors[0])(" ".join([*map(str, errors), *_written_text(sinks, errors)]))
         if work.archive is not None:
             what = described(run, source, horizon=horizon)
             append(work.archive, Issued(job.name, key, model_hash, as_of, what), table)
@@ -376,6 +384,11 @@ def _make(
     work.made += 1
     _forget_old(work, as_of)
     log.info("%d series forecast %d steps ahead", n_all - len(lost), horizon)
+
+
+def _written_text(sinks: Sequence[SinkConfig], errors: Sequence[object]) -> list[str]:
+    n_written = len(sinks) - len(errors)
+    return [f"The other {n_written} of {len(sinks)} sinks are written."] if n_written else []
 
 
 def _into_sinks(work: _Work, sinks: Sequence[SinkConfig], issue: Issue) -> list[TsforecastError]:
@@ -740,9 +753,8 @@ def summary(document: dict[str, Any], status: Path) -> str:
         lines.append(f"All series that failed: {document['failures']}")
     lines.append(f"Status: {status}")
     if document["exit_code"]:
-        lines.append(
-            "When the cause is mended, run the same command again: forecasts that are finished are not made twice."
-        )
+        first = "To go on" if document["state"] == "stopped" else "When the cause is mended"
+        lines.append(f"{first}, run the same command again: forecasts that are finished are not made twice.")
     return "\n".join(lines)
 
 

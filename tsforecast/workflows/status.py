@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +34,7 @@ FORMAT_VERSION = 1
 HEARTBEAT = 15.0  # seconds
 MOST_REMEMBERED = 5_000  # finished forecasts of a job
 SECONDS_FOR_COMMAND = 600
+MOST_SAID = 10_000  # bytes of what a command says
 
 # What messages are about: job and as-of, for whoever formats them.
 CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("CONTEXT", default={})  # noqa: B039  (never changed in place)
@@ -198,30 +199,33 @@ class Status:
 def run_command(words: Sequence[str], status: Path, *, limit: float = SECONDS_FOR_COMMAND) -> bool:
     """Whether a command of the user was carried out; no shell, the path of the status comes last.
 
-    Its output goes to stderr: stdout is for forecasts.
+    What it says becomes messages of ours: told where somebody watches, or where it fails.
     """
-    line = " ".join(words)
-    try:
-        done = subprocess.run(
-            [*words, str(status)], stdin=subprocess.DEVNULL, stdout=_stderr(), timeout=limit, check=False
-        )
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        log.error("%s: cannot be run (%s); check its path and that it may be executed.", line, reason)
-        return False
-    except subprocess.TimeoutExpired:
-        log.error("%s: ran longer than %g s and was ended.", line, limit)
-        return False
-    if done.returncode:
-        log.error("%s: ended with %d.", line, done.returncode)
-    return done.returncode == 0
-
-
-def _stderr() -> int:
-    try:
-        return sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # closed, or none
-        return subprocess.DEVNULL
+    name = words[0]
+    # Not a pipe: what the command leaves in the background would hold it open.
+    with tempfile.TemporaryFile() as said:
+        try:
+            code = subprocess.run(
+                [*words, str(status)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                timeout=limit,
+                check=False,
+            ).returncode
+            end = f"ended with {code}"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            code, end = -1, f"cannot be run ({reason}); check its path and that it may be executed"
+        except subprocess.TimeoutExpired:
+            code, end = -1, f"ran longer than {limit:g} s and was ended"
+        said.seek(0)
+        lines = said.read(MOST_SAID).decode(errors="replace").splitlines()
+    for line in lines:
+        log.log(logging.ERROR if code else logging.INFO, "%s: %s", name, without_secrets(line))
+    if code:
+        log.error("%s: %s.", name, end)
+    return code == 0
 
 
 def _read(path: Path) -> dict[str, Any]:
