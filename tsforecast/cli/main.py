@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 import tsforecast
-from tsforecast.cli import backtest, batch, check, compare, config, init, inspect, predict, report, train
+from tsforecast.cli import (
+    backtest,
+    batch,
+    check,
+    compare,
+    config,
+    init,
+    inspect,
+    predict,
+    report,
+    score,
+    train,
+)
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
@@ -41,6 +53,7 @@ app.command("backtest", short_help="Judge a config or a run by forecasts of the 
 app.command("compare", short_help="Train several cells alike: which one here?")(compare.compare)
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
 app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
+app.command("score", short_help="Compare archived forecasts with what came.")(score.score)
 app.add_typer(config.app, name="config")
 
 

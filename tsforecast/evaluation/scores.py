@@ -30,6 +30,7 @@ __all__ = [
     "legend",
     "metrics_json",
     "model_lines",
+    "numbers_of",
     "rolling_cutoffs",
     "score",
     "scores_text",
@@ -332,7 +333,7 @@ def model_lines(scores: Scores, names: Sequence[str] = SHOWN) -> str:
         names: columns of ``by_model``.
     """
     table = scores.by_model
-    return aligned([str(name) for name in table.index], _columns(table, names))
+    return aligned([str(name) for name in table.index], numbers_of(table, names))
 
 
 def legend(names: Sequence[str], *, season_length: int) -> str:
@@ -376,9 +377,10 @@ def _worst_lines(scores: Scores, model_name: str) -> str:
     reference = _of_model(scores, REFERENCE).loc[worst.index]
     title = METRICS[by].title
     shown = [name for name in SHOWN if name in METRICS]
-    beside = {f"{title} of {REFERENCE}": _columns(reference, [by])[title]}
+    beside = {f"{title} of {REFERENCE}": numbers_of(reference, [by])[title]}
     return f"{model_name}: the {len(worst)} worst of {scores.n_series} series, by {title}\n" + aligned(
-        [printable(str(name), longest=LONGEST_NAME) for name in worst.index], _columns(worst, shown) | beside
+        [printable(str(name), longest=LONGEST_NAME) for name in worst.index],
+        numbers_of(worst, shown) | beside,
     )
 
 
@@ -413,7 +415,7 @@ def _compared(own: float, reference: float) -> str:
     return f"{relation} the seasonal naive by {100 * abs(gain):.1f} %"
 
 
-def _columns(table: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
+def numbers_of(table: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
     """The numbers of each row as text, by the title of the column."""
     columns = {}
     for name in names:

@@ -19,7 +19,21 @@ from markupsafe import Markup
 
 from tsforecast.pictures.charts import Chart, HeatMap
 
-__all__ = ["Bar", "Fact", "Page", "Row", "SeriesCard", "Table", "Tile", "Tone", "Verdict", "render"]
+__all__ = [
+    "ArchivePage",
+    "Bar",
+    "Fact",
+    "JobPart",
+    "Page",
+    "Row",
+    "SeriesCard",
+    "Table",
+    "Tile",
+    "Tone",
+    "Verdict",
+    "render",
+    "render_archive",
+]
 
 Tone = Literal["good", "mixed", "bad", "none"]
 FOLDER = "page"
@@ -161,13 +175,67 @@ class Page:
     versions: Sequence[Fact] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPart:
+    """What a page says of one job of an archive.
+
+    Attributes:
+        name: of the job.
+        verdict: how good its forecasts were.
+        facts: what was scored.
+        notes: what was not, and what was done about doubles.
+        charts: over time and by lead time.
+        tables: by model and series.
+    """
+
+    name: str
+    verdict: Verdict
+    facts: Sequence[Fact] = ()
+    notes: Sequence[str] = ()
+    charts: Sequence[Chart] = ()
+    tables: Sequence[Table] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivePage:
+    """Everything on the page of an archive, in the order of reading.
+
+    Attributes:
+        title: of the page.
+        subtitle: what the archive holds.
+        warnings: what could not be scored.
+        overview: a line for each job, where there are several.
+        notes: on the overview.
+        jobs: the parts of the page.
+        versions: what made it.
+    """
+
+    title: str
+    subtitle: str
+    warnings: Sequence[str] = ()
+    overview: Table | None = None
+    notes: Sequence[str] = ()
+    jobs: Sequence[JobPart] = ()
+    versions: Sequence[Fact] = ()
+
+
 def render(page: Page) -> str:
     """The page as HTML; equal pages give equal text."""
-    script = _part("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return _rendered("report.html", page, script=_part("report.js"))
+
+
+def render_archive(page: ArchivePage) -> str:
+    """The page of an archive as HTML, which runs no script; equal pages give equal text."""
+    return _rendered("archive.html", page)
+
+
+def _rendered(template: str, page: Page | ArchivePage, *, script: str = "") -> str:
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        policy += f"; script-src 'sha256-{digest}'"
     # The one place where text is taken for markup: two files of this package.
-    return _environment().get_template("report.html").render(
+    return _environment().get_template(template).render(
         page=page, policy=policy, style=Markup(_part("report.css")), script=Markup(script)
     )  # fmt: skip
 

@@ -98,10 +98,11 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of an archive whose metadata was read: what it holds, its path and its number of rows."""
+    """One file of an archive whose end was read: what it holds, its path, columns and number of rows."""
 
     issued: Issued
     path: Path
+    columns: tuple[str, ...]
     n_rows: int
 
 
@@ -148,7 +149,9 @@ def append(archive: Path, issued: Issued, table: Table) -> Path:
     table = _with_constant(table, "model_hash", issued.model_hash)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA: document})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP)
+        pq.write_table(
+            table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
+        )
     return path
 
 
@@ -246,7 +249,10 @@ def read_entry(
         # Not by its path: a folder's name would become columns, and a link would be followed.
         with open(_opened(entry.path), "rb") as file:
             return pq.read_table(
-                file, columns=None if columns is None else list(columns), filters=bounds or None
+                file,
+                columns=None if columns is None else list(columns),
+                filters=bounds or None,
+                page_checksum_verification=True,
             )
     except MemoryError as error:  # which pyarrow's is, beside being one of its own
         raise ResourceError(f"{entry.path}: does not fit into memory; use a machine with more.") from error
@@ -398,7 +404,7 @@ def _checked(path: Path, schema: Any, document: bytes | None, n_rows: int) -> En
     place = Path(f"job={_quoted(what.job)}", f"as_of={_quoted(what.as_of)}", f"{what.run_key}.parquet")
     if path.parts[-3:] != place.parts:
         return f"belongs to {str(place)!r} by its metadata; move it back, or remove it."
-    return Entry(what, path, n_rows)
+    return Entry(what, path, tuple(schema.names), n_rows)
 
 
 def _fault_of(schema: Any) -> str | None:

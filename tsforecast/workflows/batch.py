@@ -64,7 +64,6 @@ from tsforecast.workflows.predict import LoadedRun, date_format, load_run, posit
 from tsforecast.workflows.retrain import reason_to_train
 from tsforecast.workflows.shards import as_of_text, forecast_shards, known_at, newest_as_of
 from tsforecast.workflows.status import Status, failures_path, run_command, said_of
-from tsforecast.workflows.train import train
 
 __all__ = ["Mode", "Night", "batch", "parse_backfill", "parse_max_failures", "status_path", "summary"]
 
@@ -279,7 +278,7 @@ def _forecast_all(work: _Work) -> None:
             as_of = newest
         else:
             as_of = _asked_as_of(night.as_of, run.tail.axis, newest)
-        if (reason := _reason_to_train(work, run, as_of)) and _train_again(work, run, as_of, reason):
+        if (reason := _reason_to_train(work, run, source, as_of)) and _train_again(work, run, as_of, reason):
             run, model_hash = _loaded(work)
             read, source = _read(work, run)
         _one_forecast(work, run, model_hash, read, source, as_of, is_newest=True)
@@ -332,6 +331,7 @@ def _one_forecast(
             log.info("forecast already, and nothing has changed since; --force makes it once more")
             return
         tell_failures([one for one in known.failures if one.forecast])
+        _warn_of_hindsight(run, as_of)
         try:
             _make(work, run, known, sinks, source, as_of, key, model_hash, horizon=horizon, levels=levels)
         except StoppedError:
@@ -339,6 +339,16 @@ def _one_forecast(
         except TsforecastError:
             work.status.remember(job.name, as_of, run_key=key, state="failed")
             raise
+
+
+def _warn_of_hindsight(run: LoadedRun, as_of: str) -> None:
+    axis, trained_to = run.tail.axis, _trained_to(run)
+    if position_of(axis, as_of) < position_of(axis, trained_to):
+        log.warning(
+            "the run has learned from rows up to %s, so that its forecast as of %s knows more than it could then",
+            trained_to,
+            as_of,
+        )
 
 
 def _make(
@@ -378,6 +388,8 @@ def _make(
             raise type(errors[0])(" ".join([*map(str, errors), *_written_text(sinks, errors)]))
         if work.archive is not None:
             what = described(run, source, horizon=horizon)
+            if job.drift is not None:
+                what["drift"] = job.drift.model_dump()
             append(work.archive, Issued(job.name, key, model_hash, as_of, what), table)
     state = "partly" if not_forecast(work.failures[as_of]) else "done"
     work.status.remember(job.name, as_of, run_key=key, state=state, sinks=sorted(sink.name for sink in sinks))
@@ -595,12 +607,16 @@ def _tolerant(config: Config, job: JobConfig) -> Config:
     return config.model_copy(update={"data": config.data.model_copy(update={"on_bad_series": policy})})
 
 
-def _reason_to_train(work: _Work, run: LoadedRun, as_of: str) -> str | None:
+def _reason_to_train(work: _Work, run: LoadedRun, source: str, as_of: str) -> str | None:
     if not work.job.retrain.ever:
         return None
+    return reason_to_train(work.job, work.archive, source=source, trained_to=_trained_to(run), as_of=as_of)
+
+
+def _trained_to(run: LoadedRun) -> str:
+    """The newest step that the run has learned from."""
     tail = run.tail
-    trained_to = as_of_text(tail.axis, int(tail.positions(tail.last_cutoffs).max()))
-    return reason_to_train(work.job, work.archive, trained_to=trained_to, as_of=as_of)
+    return as_of_text(tail.axis, int(tail.positions(tail.last_cutoffs).max()))
 
 
 def _train_again(work: _Work, run: LoadedRun, as_of: str, reason: str) -> bool:
@@ -619,6 +635,8 @@ def _train_again(work: _Work, run: LoadedRun, as_of: str, reason: str) -> bool:
 
 def _train(work: _Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
     """Trains the run of a job, from where an interrupted training of the same data stands."""
+    from tsforecast.workflows.train import train  # imports what draws its pictures
+
     path = Path(work.job.run)
     config = _tolerant(config, work.job)
     if work.job.data is not None:
@@ -761,6 +779,8 @@ def summary(document: dict[str, Any], status: Path) -> str:
 def _how(job: dict[str, Any]) -> str:
     state = _STATES[job["state"]]
     about = f"{job['series']} series as of {job['as_of']}" if job.get("series") and job.get("as_of") else ""
+    if (n_forecasts := job.get("made", 0) + job.get("skipped", 0)) > 1:
+        about += f", the last of {n_forecasts} forecasts ({job['made']} new)"
     if job["state"] == "failed":
         about = f"exit code {job['exit_code']}"
     head = state + (f", {about}" if about else "")
