@@ -16,7 +16,6 @@ from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.series.naive import seasonal_naive
 from tsforecast.series.panel import Panel
 from tsforecast.workflows.predict import LoadedRun
-from tsforecast.workflows.train import model_name
 
 __all__ = ["archived", "described"]
 
@@ -69,6 +68,8 @@ def described(run: LoadedRun, source: str | None, *, horizon: int) -> dict[str, 
         source: where the rows came from; None where the run's own were used.
         horizon: steps that were forecast.
     """
+    from tsforecast.workflows.train import model_name  # draws, and so imports what it draws with
+
     path = run.config.data.path if source is None else source
     if kind_of(path) == "files":  # whoever scores stands in another folder
         path = str(Path(path).absolute())

@@ -38,7 +38,7 @@ from tsforecast.errors import (
 from tsforecast.runtime import deferred_signals, ends_in_time
 from tsforecast.series.cut import Cut, moment_of
 from tsforecast.series.isolate import Failure, Isolated, not_forecast
-from tsforecast.series.panel import data_hash
+from tsforecast.series.panel import Panel, data_hash
 from tsforecast.series.read import name_of
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.archive import SCORING_COLUMNS, Issued, append, expire, has
@@ -675,9 +675,20 @@ def _run_key(
     run: LoadedRun, model_hash: str, known: Isolated, as_of: str, *, horizon: int, levels: Sequence[float]
 ) -> str:
     """SHA-256 over everything that decides a forecast: config, model, as-of, rows up to it, and what is asked for."""
-    rows = [data_hash(panel) for panel in (known.panel, *known.fallbacks)]
+    rows = [data_hash(_read_for(panel, horizon)) for panel in (known.panel, *known.fallbacks)]
     decides = [dump_config(run.config), model_hash, as_of, rows, horizon, list(levels)]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+
+
+def _read_for(panel: Panel, horizon: int) -> Panel:
+    """The panel without future covariates of steps that no forecast of this horizon reads."""
+    if not panel.future_names:
+        return replace(panel, future=np.empty((0, 0)), future_offsets=np.zeros(1, np.int64))
+    known = np.diff(panel.future_offsets)
+    step = np.arange(panel.future_offsets[-1]) - np.repeat(panel.future_offsets[:-1], known)
+    kept = step < np.repeat(panel.lengths + horizon, known)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(known, panel.lengths + horizon))])
+    return replace(panel, future=panel.future[kept], future_offsets=offsets)
 
 
 def _outputs(job: JobConfig, jobs: JobsFile) -> Iterator[Path]:
