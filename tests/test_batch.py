@@ -499,7 +499,8 @@ def test_the_mail_of_a_bad_night_says_what_happened_where_and_what_to_do(
         said
         == """\
 3 jobs: 2 failed, 1 partly done (exit code 5)
-  sales: partly done, 4 series as of 2015-03-31: 1 series failed: 's2' (V401: line 185, column 'y': 'abc' is not a number).
+  sales: partly done, 4 series as of 2015-03-31: 1 series failed: 's2' (V401: line 185, \
+column 'y': 'abc' is not a number).
   web: failed, exit code 3: /srv/sales.csv: the newest row is of 2015-03-31, 4.2 days ago, and max_age is 2d; \
 nothing was forecast. Look why no new rows came, or raise max_age.
   stock: failed, exit code 4: /srv/runs/stock: no such run folder, and the job has no config to train it from; \

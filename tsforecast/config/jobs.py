@@ -81,8 +81,9 @@ def _limit(limit: int | str) -> int | str:
     return limit
 
 
-Age = Annotated[str, AfterValidator(_age)]
-Limit = Annotated[Annotated[int, Field(ge=0, le=10**9)] | str, AfterValidator(_limit)]
+Age = Annotated[str, Field(title="an age such as 2d"), AfterValidator(_age)]
+Share = Annotated[str, Field(title="a share such as 5%")]
+Limit = Annotated[Annotated[int, Field(ge=0, le=10**9)] | Share, AfterValidator(_limit)]
 Command = Annotated[list[Text], Field(min_length=1)]
 
 

@@ -137,11 +137,11 @@ def _integer(shape: Shape) -> str:
 
 def _number(shape: Shape) -> str:
     bounds = [f"{word} {shape[name]:g}" for name, word in _BOUNDS.items() if name in shape]
-    return "a number " + " and ".join(bounds)
+    return " ".join(["a number", *filter(None, [" and ".join(bounds)])])
 
 
 def _text(shape: Shape) -> str:
-    return "one character" if shape.get("maxLength") == 1 else "text"
+    return "one character" if shape.get("maxLength") == 1 else str(shape.get("title", "text"))
 
 
 _BOUNDS = {
