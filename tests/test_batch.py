@@ -748,6 +748,90 @@ def test_what_was_known_at_a_moment_has_no_row_after_it_and_no_series_that_began
     }
 
 
+@pytest.mark.parametrize(
+    ("freq", "timezone", "newest", "stretch"),
+    [
+        ("integer", None, "89", "80..82"),
+        (
+            "h",
+            "Europe/Berlin",
+            "2024-04-01T18:00:00+02:00",
+            "2024-03-31T01:00:00+01:00..2024-03-31T04:00:00+02:00",
+        ),
+        ("MS", None, "2031-05-01", "2031-01-15..2031-04-20"),
+    ],
+)
+def test_any_time_has_its_as_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    freq: str,
+    timezone: str | None,
+    newest: str,
+    stretch: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path, jobs=JOBS.replace("run: runs/sales", "run: runs/sales\n    config: sales.yaml"))
+    change(tmp_path, "out/sales.csv", "out/sales-{as_of}.csv")
+    zone = f", format: {{timezone: {timezone}}}" if timezone else ""
+    change(tmp_path, "id: unique_id", f"id: unique_id, freq: {freq}{zone}", file="sales.yaml")
+    ds = (
+        range(90)
+        if freq == "integer"
+        else pd.date_range("2024-03-29" if timezone else "2023-12-01", periods=90, freq=freq, tz=timezone)
+    )
+    frame = write_data(tmp_path)
+    frame["ds"] = list(ds) * 5
+    frame.to_csv(tmp_path / "sales.csv", index=False)
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+    assert status_of(tmp_path)["jobs"][0]["as_of"] == newest
+    assert tsforecast("batch", "jobs.yaml", "--backfill", stretch) == 0
+    assert status_of(tmp_path)["jobs"][0]["made"] == 3
+    assert tsforecast("batch", "jobs.yaml", "--as-of", newest) == 0
+    assert status_of(tmp_path)["jobs"][0]["state"] == "skipped"
+
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 4
+    assert {one.as_of for one in issued(tmp_path / "archive")} >= {newest}
+    assert sql_rows(tmp_path, "SELECT count(*), count(DISTINCT as_of) FROM forecasts") == [(140, 4)]
+
+
+def test_future_covariates_beyond_the_horizon_make_no_new_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path, jobs=JOBS.replace("run: runs/sales", "run: runs/sales\n    config: sales.yaml"))
+    change(tmp_path, "id: unique_id", "id: unique_id, covariates: {future: [price]}", file="sales.yaml")
+    frame = write_data(tmp_path, days=100)
+    frame["price"] = np.arange(len(frame)) % 3.0
+
+    def known_to(days: int) -> None:
+        day = frame.groupby("unique_id").cumcount()
+        part = frame[day < days].copy()
+        part.loc[day >= 90, "y"] = np.nan
+        part.to_csv(tmp_path / "sales.csv", index=False)
+
+    known_to(97)
+    assert tsforecast("batch", "jobs.yaml") == 0
+    key = status_of(tmp_path)["jobs"][0]["run_key"]
+
+    known_to(100)
+    assert tsforecast("batch", "jobs.yaml") == 0
+    assert (status_of(tmp_path)["jobs"][0]["run_key"], status_of(tmp_path)["jobs"][0]["state"]) == (
+        key,
+        "skipped",
+    )
+
+    frame.loc[96, "price"] += 1  # of the last step that is forecast
+    known_to(100)
+    assert tsforecast("batch", "jobs.yaml") == 0
+    assert status_of(tmp_path)["jobs"][0]["run_key"] != key
+
+    frame = frame[~((frame["unique_id"] == "s1") & (frame["ds"] > "2015-04-02"))]
+    known_to(97)
+    assert tsforecast("batch", "jobs.yaml") == 5
+    assert "'s1' (price known 2 of 7 steps ahead)" in capfd.readouterr().err
+
+
 def test_the_status_is_beside_the_jobs_file_unless_it_says_otherwise(night: Path) -> None:
     jobs = load_jobs(night / "jobs.yaml")
     assert status_path(jobs, Path("jobs.yaml")) == night / "jobs.status.json"
