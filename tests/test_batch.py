@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from faults import full_disk
 from night import JOBS, outputs, prepare, status_of, tsforecast, write_data
 
 from tsforecast.config.jobs import load_jobs
@@ -126,6 +127,62 @@ def test_a_sink_that_is_new_in_the_file_is_filled(night: Path) -> None:
     assert tsforecast("batch", "jobs.yaml") == 0
 
     assert (night / f"out/all-{NEWEST}.csv").read_bytes() == (night / "out/sales.csv").read_bytes()
+
+
+def test_a_table_that_is_new_in_the_file_is_filled(night: Path) -> None:
+    assert tsforecast("batch", "jobs.yaml") == 0
+    with (night / "jobs.yaml").open("a") as file:
+        file.write("      - {sql: 'sqlite:///out/sales.db', table: other}\n")
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+
+    assert sql_rows(night, "SELECT count(*) FROM other") == [(35,)]
+
+
+KILLED_AFTER_CSV = """
+import os, signal, sys
+from tsforecast.workflows import batch
+from tsforecast.cli.main import run
+whole = batch.write_csv
+def last(*words):
+    whole(*words)
+    os.kill(os.getpid(), signal.SIGKILL)
+batch.write_csv = last
+sys.argv = ["tsforecast", "batch", "jobs.yaml", "--as-of", "2015-03-20"]
+run()
+"""
+
+
+def test_a_file_that_was_replaced_right_before_a_kill_is_not_taken_for_the_one_before(night: Path) -> None:
+    assert tsforecast("batch", "jobs.yaml") == 0
+    newest = (night / "out/sales.csv").read_bytes()
+    assert subprocess.run([sys.executable, "-c", KILLED_AFTER_CSV]).returncode == -signal.SIGKILL
+    assert (night / "out/sales.csv").read_bytes() != newest
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+
+    assert (night / "out/sales.csv").read_bytes() == newest
+
+
+@pytest.mark.parametrize("size", [300, 1000, 4000, 9000, 20_000])
+def test_a_full_disk_exits_with_7_and_leaves_what_was_there(
+    night: Path, size: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert tsforecast("batch", "jobs.yaml") == 0
+    before = outputs(night)
+    write_data(night, n_series=200)
+
+    with full_disk(size):
+        assert tsforecast("batch", "jobs.yaml") == 7
+
+    assert "the disk is full or failing" in capfd.readouterr().err
+    after = outputs(night)
+    assert {
+        name: content for name, content in after.items() if before.get(name) != content and name in before
+    } == {}
+    write_data(night)
+    assert tsforecast("batch", "jobs.yaml") == 0
+    assert not [path for path in night.rglob(".*") if path.suffix != ".lock"]
 
 
 def test_corrected_data_is_forecast_again_without_duplicate_rows(night: Path) -> None:
