@@ -20,7 +20,7 @@ from faults import ignore
 from kill_sweep import STEPS, dies
 from night import outputs, status_of
 
-import tsforecast.workflows.archived
+import tsforecast.workflows.nightly.job
 import tsforecast.workflows.train  # noqa: F401
 from tsforecast.config.jobs import load_jobs
 from tsforecast.workflows.batch import Night, batch, status_path

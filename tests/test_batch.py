@@ -23,11 +23,11 @@ from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.isolate import Isolated
 from tsforecast.storage.archive import issued
 from tsforecast.storage.spool import spooled
-from tsforecast.workflows import batch as batch_module
-from tsforecast.workflows import shards as shards_module
 from tsforecast.workflows.batch import Night, batch, parse_backfill, status_path
+from tsforecast.workflows.nightly import job as job_module
+from tsforecast.workflows.nightly import shards as shards_module
+from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards, known_at, newest_as_of
 from tsforecast.workflows.predict import load_run, read_like
-from tsforecast.workflows.shards import as_of_text, forecast_shards, known_at, newest_as_of
 
 NEWEST = "2015-03-31"  # of 90 days
 ENTRY = [sys.executable, "-m", "tsforecast", "batch"]
@@ -141,13 +141,13 @@ def test_a_table_that_is_new_in_the_file_is_filled(night: Path) -> None:
 
 KILLED_AFTER_CSV = """
 import os, signal, sys
-from tsforecast.workflows import batch
+from tsforecast.workflows.nightly import delivery
 from tsforecast.cli.main import run
-whole = batch.write_csv
+whole = delivery.write_csv
 def last(*words):
     whole(*words)
     os.kill(os.getpid(), signal.SIGKILL)
-batch.write_csv = last
+delivery.write_csv = last
 sys.argv = ["tsforecast", "batch", "jobs.yaml", "--as-of", "2015-03-20"]
 run()
 """
@@ -343,9 +343,9 @@ def test_a_bug_in_a_job_is_told_with_its_traceback_and_does_not_stop_the_next(
         "  - {name: a, run: runs/sales, data: sales.csv, sinks: [{csv: out/a.csv}]}\n"
         "  - {name: b, run: runs/sales, data: sales.csv, sinks: [{csv: out/b.csv}]}\n"
     )
-    whole = batch_module._read
+    whole = job_module._read
     calls = iter([True, False])
-    monkeypatch.setattr(batch_module, "_read", lambda *args: 1 / 0 if next(calls) else whole(*args))
+    monkeypatch.setattr(job_module, "_read", lambda *args: 1 / 0 if next(calls) else whole(*args))
 
     assert tsforecast("batch", "jobs.yaml") == 1
 
@@ -627,6 +627,7 @@ def test_a_signal_ends_a_training_with_the_status_saved(tmp_path: Path) -> None:
 STUCK = """
 import ctypes, sys
 from tsforecast.workflows import batch
+from tsforecast.workflows.nightly import job
 from tsforecast.cli.main import run
 batch.SECONDS_TO_STOP = 0.5
 def stuck(*words):
@@ -635,7 +636,7 @@ def stuck(*words):
     lock = ctypes.create_string_buffer(256)
     libc = ctypes.CDLL(None)
     libc.pthread_mutex_lock(lock), libc.pthread_mutex_lock(lock)
-batch._read = stuck
+job._read = stuck
 sys.argv = ["tsforecast", "batch", "jobs.yaml"]
 sys.exit(run())
 """

@@ -9,9 +9,9 @@ import pytest
 from tsforecast.config.drift import Drift
 from tsforecast.config.jobs import JobConfig, RetrainConfig
 from tsforecast.errors import ConfigError, DataError
-from tsforecast.workflows import retrain as module
 from tsforecast.workflows import score as score_module
-from tsforecast.workflows.retrain import has_drifted, reason_to_train
+from tsforecast.workflows.nightly import retrain as module
+from tsforecast.workflows.nightly.retrain import has_drifted, reason_to_train
 
 DRIFT = Drift(metric="mase", worse_than=1.2, over="14d")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tsforecast.errors import ConfigError
-from tsforecast.workflows.schedule import cron, program, systemd
+from tsforecast.workflows.nightly.schedule import cron, program, systemd
 
 ODD = 'it\'s 100% $HOME; "odd" \\ ü'
 PRINT = [sys.executable, "-c", "import os, sys; print(os.getcwd()); print(sys.argv[1:])"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tsforecast.workflows import status as module
-from tsforecast.workflows.status import CONTEXT, Status, failures_path, run_command, said_of
+from tsforecast.workflows.nightly import status as module
+from tsforecast.workflows.nightly.status import CONTEXT, Status, failures_path, run_command, said_of
 
 
 def read(path: Path) -> dict[str, object]:

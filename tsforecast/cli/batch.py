@@ -6,6 +6,8 @@ import logging
 import math
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +30,7 @@ from tsforecast.cli.console import (
 from tsforecast.errors import TsforecastError
 
 if TYPE_CHECKING:
+    from tsforecast.training.fit import Watcher
     from tsforecast.workflows.batch import Night
 
 __all__ = ["BatchCommand", "batch"]
@@ -146,7 +149,7 @@ def batch(
         max_failures=None if max_failures is None else workflow.parse_max_failures(max_failures),
         wait=0.0 if wait is None else None if math.isinf(wait) else wait,
         emit=print_data,
-        training=lambda: watched_training(quiet=quiet),
+        training=lambda: _watched_training(quiet=quiet),
     )
     if log_format is LogFormat.JSON:
         code = _told_in_json(jobs, night, as_json=as_json)
@@ -189,14 +192,22 @@ def _told_in_json(jobs: Path, night: Night, *, as_json: bool) -> int:
     return code
 
 
+@contextmanager
+def _watched_training(*, quiet: bool) -> Iterator[Watcher]:
+    """As ``tsforecast train`` does it."""
+    from tsforecast.runtime import keep_freed_memory
+
+    keep_freed_memory()
+    with watched_training(quiet=quiet) as watcher:
+        yield watcher
+
+
 def _done(jobs: Path, night: Night) -> tuple[dict[str, Any], Path]:
     """The status after all jobs, and its path."""
     from tsforecast.config.jobs import load_jobs
-    from tsforecast.runtime import keep_freed_memory
     from tsforecast.workflows.batch import batch, status_path
 
     loaded = load_jobs(jobs)
-    keep_freed_memory()
     path = status_path(loaded, jobs)
     return batch(loaded, path, night), path
 
@@ -204,7 +215,7 @@ def _done(jobs: Path, night: Night) -> tuple[dict[str, Any], Path]:
 def _schedule(jobs: Path, scheduler: Scheduler, at: str) -> str:
     """What starts the jobs every night; a jobs file that is wrong is refused now, and not at night."""
     from tsforecast.config.jobs import load_jobs
-    from tsforecast.workflows.schedule import SCHEDULERS, program
+    from tsforecast.workflows.nightly.schedule import SCHEDULERS, program
 
     load_jobs(jobs)
     path = jobs.absolute()

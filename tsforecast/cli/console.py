@@ -127,7 +127,7 @@ def withheld_warnings() -> Iterator[Callable[[], None]]:
             kept.append(record)
         return record.levelno > logging.WARNING
 
-    is_nobody_there = False
+    is_nobody_there = stderr.level == logging.WARNING
     if is_nobody_there:
         stderr.addFilter(keep)
     try:
@@ -150,7 +150,7 @@ def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.H
 
 def _say_which_job(record: logging.LogRecord) -> bool:
     """Puts the job in front of a message that is about one, once."""
-    from tsforecast.workflows.status import CONTEXT
+    from tsforecast.workflows.nightly.status import CONTEXT
 
     job = CONTEXT.get().get("job", "")
     if job and "job" not in record.__dict__:  # each handler asks
@@ -162,7 +162,7 @@ def _say_which_job(record: logging.LogRecord) -> bool:
 def _add_context(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Job and as-of of a message as keys of their own, and no secrets in it."""
     from tsforecast.config.location import without_secrets
-    from tsforecast.workflows.status import CONTEXT
+    from tsforecast.workflows.nightly.status import CONTEXT
 
     return {**event, "event": without_secrets(str(event["event"])), **CONTEXT.get()}
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -291,7 +290,7 @@ def _csv_texts(issue: Issue) -> Iterator[str]:
     """The table as CSV, a part at a time, the first with the header."""
     is_first = True
     for batch in issue.table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-        frame: pd.DataFrame = batch.to_pandas()
+        frame = batch.to_pandas()
         if len(frame) or is_first:
             yield frame.to_csv(
                 index=False, header=is_first, date_format=issue.date_format, lineterminator="\n"
