@@ -80,6 +80,10 @@ jobs:
     ("text", "found"),
     [
         ("", "is empty; a jobs file needs at least jobs, each with name and run"),
+        (
+            "data: {path: a.csv}\nhorizon: 3",
+            "is a config, not a jobs file; name it in one as `config:` of a job",
+        ),
         ("jobs: 3", r"jobs: found 3; expected a list of sections, each with keys such as name"),
         ("jobs: []", r"jobs: found \[\]; expected a list of sections"),
         (f"{ONE}  - {{name: a, run: runs/b}}", "name 'a' stands twice"),

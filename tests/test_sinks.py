@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -271,6 +273,27 @@ def test_postgres_has_each_forecast_once(server: Server, monkeypatch: pytest.Mon
     )
     assert found[0] == ("a", pd.Timestamp("2024-02-01"), 1, 10.0, None, "k2")
     assert [row[3] for row in found] == [10, 11, 12, 13]
+
+
+def test_many_writers_at_once_make_one_table_and_lose_nothing(server: Server) -> None:
+    address = at(server.url(quote(server.password, safe="")), "crowded")
+    start = threading.Barrier(8)
+
+    def write(k: int) -> None:
+        start.wait()
+        upsert(address, replace(forecasts(), job=f"job {k % 4}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+
+    assert postgres_rows(server, "SELECT count(*), count(DISTINCT job) FROM crowded") == [(16, 4)]
+
+
+def test_a_table_that_may_not_be_made_is_said(server: Server) -> None:
+    with pytest.raises(
+        ConfigError, match=r"table 'no_such_schema.x': not written \(schema .* does not exist"
+    ):
+        upsert(at(server.url(quote(server.password, safe="")), "no_such_schema.x"), forecasts())
 
 
 def test_moments_with_a_time_zone_are_the_same_moments_in_postgres(server: Server) -> None:

@@ -20,6 +20,7 @@ from tsforecast.config.drift import Drift
 from tsforecast.config.load import absolute_path, read_draft
 from tsforecast.config.location import STDIN, is_url, kind_of, without_secrets
 from tsforecast.config.schema import BadSeriesPolicy, Level, Section, Text
+from tsforecast.errors import ConfigError
 
 __all__ = [
     "AS_OF",
@@ -310,6 +311,11 @@ def load_jobs(path: Path) -> JobsFile:
         ConfigError: lists every problem, one a line, as ``file:line:column: key: message``.
     """
     draft = read_draft(path, JOBS)
+    if "data" in draft.values and "jobs" not in draft.values:
+        raise ConfigError(
+            f"{path}: is a config, not a jobs file; name it in one as `config:` of a job ({JOBS.made_by}), or train it "
+            "with `tsforecast train`."
+        )
     if not draft.problems:
         _make_absolute(draft.values, path.parent)
     return checked(draft, JobsFile)

@@ -199,6 +199,7 @@ def _upsert(address: Address, issue: Issue) -> None:
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=waits)
     schema, _, name = address.table.rpartition(".")
     table = _table(name, schema or None, issue.table.schema)
+    _make_table(engine, table)
     with engine.begin() as connection:
         _check_table(connection, table, address)
         own = (table.c.job == issue.job) & (table.c.as_of == issue.as_of)
@@ -233,14 +234,24 @@ def _type_of(kind: pa.DataType, text: Any) -> Any:
     return sql.Double() if pa.types.is_floating(kind) else text
 
 
+def _make_table(engine: Any, table: Any) -> None:
+    """Makes the table where it is missing; another writer may be quicker."""
+    import sqlalchemy
+
+    try:
+        with engine.begin() as connection:
+            table.create(connection, checkfirst=True)
+    except (sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.IntegrityError):
+        with engine.connect() as connection:
+            if not sqlalchemy.inspect(connection).has_table(table.name, schema=table.schema):
+                raise
+
+
 def _check_table(connection: Any, table: Any, address: Address) -> None:
-    """Makes the table where it is missing, and refuses one that is of another form."""
+    """Refuses a table that is of another form."""
     import sqlalchemy
 
     found = sqlalchemy.inspect(connection)
-    if not found.has_table(table.name, schema=table.schema):
-        table.create(connection, checkfirst=True)
-        return
     columns = {column["name"] for column in found.get_columns(table.name, schema=table.schema)}
     key = found.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]
     if missing := [column.name for column in table.columns if column.name not in columns]:
