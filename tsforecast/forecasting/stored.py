@@ -16,6 +16,7 @@ from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.forecasting.intervals import Spread
+from tsforecast.recurrent.ensemble import Forecaster, ensemble_of
 from tsforecast.recurrent.network import Network
 from tsforecast.series.panel import Panel
 from tsforecast.series.timeaxis import TimeAxis
@@ -99,6 +100,7 @@ def to_storage(
             "groups": dict(model.spread.groups),
         },
         "direct_steps": model.network.direct_steps,
+        "members": len(model.network.members),
         "seed": model.seed,
         "n_paths": model.n_paths,
         "integer": model.integer,
@@ -126,20 +128,12 @@ def from_storage(
         RunError: weights and settings do not fit each other.
     """
     features = Features.from_json(values["features"])
-    network = build_network(settings, features, direct_steps=values.get("direct_steps", 0))
-    weights = {
-        name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
-        for name, array in arrays.items()
-        if name.startswith(WEIGHTS)
-    }
-    if network.mix is not None:  # a run from before there was one mixes nothing
-        weights.setdefault("mix.weight", torch.zeros_like(network.mix.weight))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(
-            f"model.safetensors: the weights do not fit the settings in config.yaml: {error}"
-        ) from error
+    direct_steps = values.get("direct_steps", 0)
+    n_members = values.get("members", 1)
+    network = ensemble_of(
+        [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
+    )
+    _load_weights(network, arrays)
     return FittedModel(
         network=network.to(device).eval(),
         features=features,
@@ -158,6 +152,29 @@ def from_storage(
         integer=values.get("integer", False),
         falls_back=arrays.get("falls_back"),
     )
+
+
+def _load_weights(network: Forecaster, arrays: Arrays) -> None:
+    """Puts the stored weights into the network.
+
+    Raises:
+        RunError: they do not fit it.
+    """
+    weights = {
+        name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+    if isinstance(network, Network):
+        for name, layer in (("mix", network.mix), ("skip", network.skip)):
+            if layer is not None:  # a run from before there was one does without
+                weights.setdefault(f"{name}.weight", torch.zeros_like(layer.weight))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"model.safetensors: the weights do not fit the settings in config.yaml: {error}"
+        ) from error
 
 
 def _spread(values: Mapping[str, Any], arrays: Arrays) -> Spread:
