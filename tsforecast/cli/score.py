@@ -24,6 +24,23 @@ def score(
     job: Annotated[
         str | None, typer.Option(metavar="NAME", help="Score this job only.", show_default="all")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE|SPAN",
+            help="Score forecasts as of this time or later, or over the newest 90d or 12w.",
+            show_default="all",
+        ),
+    ] = None,
+    drop_last: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="The newest N steps of the data are not complete, such as today, and no actual values.",
+            show_default="as the job",
+        ),
+    ] = None,
     alarm: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,7 +83,7 @@ def score(
             words.check_output(option, path, archive)
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--page: {str(page)!r} would be {page.suffix!r}; a page is written as .html.")
-    found = score_archive(archive, data, job=job, alarms=alarms)
+    found = score_archive(archive, data, job=job, since=since, drop_last=drop_last, alarms=alarms)
     for sentence in words.warnings(found):
         log.warning("%s", sentence)
     print_data(json.dumps(words.scored_json(found), indent=2) + "\n" if as_json else words.text(found))

@@ -81,7 +81,7 @@ class Aside:
 
 
 def panel_from_table(
-    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = ""
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = "", warn: bool = True
 ) -> tuple[Panel, dict[str, int]]:
     """The Panel of a table, and how much each kind of repair has changed.
 
@@ -93,6 +93,7 @@ def panel_from_table(
         data: columns, frequency and repair policies, which hold for the target and the covariates.
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages; ``data.path`` where empty.
+        warn: say what is odd about series, which matters to who learns from them.
 
     Returns:
         The panel, its missing values filled or, where masked, NaN, and the numbers of rows merged as
@@ -106,16 +107,16 @@ def panel_from_table(
     """
     where = name_of(where or data.path)
     with memory_errors(where):
-        return _checked_panel(table, data, freq=freq, where=where)
+        return _checked_panel(table, data, freq=freq, where=where, warn=warn)
 
 
 def _checked_panel(
-    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str, warn: bool
 ) -> tuple[Panel, dict[str, int]]:
     rows, aside = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
         raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
-    for finding in find(rows, data.repair, "warning"):
+    for finding in find(rows, data.repair, "warning") if warn else ():
         log.warning("%s", finding.text(where))
     return panel_from_rows(rows, aside, data, where=where)
 

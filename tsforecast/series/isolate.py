@@ -98,6 +98,7 @@ def isolated_panel(
     freq: str | None = None,
     where: str = "",
     apart: Mapping[str, tuple[str, str]] | None = None,
+    warn: bool = True,
 ) -> Isolated:
     """The Panel of the series without an error; the others as ``data.on_bad_series`` says.
 
@@ -107,6 +108,7 @@ def isolated_panel(
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages; ``data.path`` where empty.
         apart: series that are known to be bad, as ``read_apart`` gives them; not all of them.
+        warn: say what is odd about the others.
 
     Raises:
         DataError: something is wrong that is not about single series, or about all of them; with ``fail`` about
@@ -116,7 +118,7 @@ def isolated_panel(
     (panel, repairs), found = _apart(
         table[~table["unique_id"].isin(list(known))] if known else table,
         data,
-        lambda part: panel_from_table(part, data, freq=freq, where=where),
+        lambda part: panel_from_table(part, data, freq=freq, where=where, warn=warn),
     )
     failures = known | found
     if not failures or data.on_bad_series == "skip":

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsforecast import __version__
+from tsforecast.config.drift import Drift
 from tsforecast.config.location import kind_of, without_secrets
 from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.series.naive import seasonal_naive
@@ -60,13 +61,17 @@ def archived(frame: pd.DataFrame, panels: Sequence[Panel], *, season_length: int
     return pa.Table.from_pandas(table, preserve_index=False)
 
 
-def described(run: LoadedRun, source: str | None, *, horizon: int) -> dict[str, Any]:
+def described(
+    run: LoadedRun, source: str | None, *, horizon: int, drop_last: int = 0, drift: Drift | None = None
+) -> dict[str, Any]:
     """What the archive keeps about a set of forecasts beside the forecasts, as plain values without secrets.
 
     Args:
         run: that made them.
         source: where the rows came from; None where the run's own were used.
         horizon: steps that were forecast.
+        drop_last: newest steps of the data that were left out as incomplete; scoring leaves them out as well.
+        drift: the alarm that ``tsforecast score`` watches where none is given to it.
     """
     from tsforecast.workflows.train import model_name  # draws, and so imports what it draws with
 
@@ -82,6 +87,8 @@ def described(run: LoadedRun, source: str | None, *, horizon: int) -> dict[str, 
         "freq": run.tail.axis.freq,
         "timezone": run.tail.axis.timezone,
         "point": "mean" if is_mean else "median",
+        "drop_last": drop_last,
+        "drift": None if drift is None else drift.model_dump(),
         "data": run.config.data.model_dump(mode="json") | {"path": without_secrets(path)},
     }
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 
-from tsforecast.config.drift import Drift
+from tsforecast.config.drift import Drift, span_of
 from tsforecast.config.location import STDIN
 from tsforecast.config.words import listed
 from tsforecast.errors import ConfigError, DataError, ResourceError, TsforecastError
-from tsforecast.storage.archive import Entry, Survey, survey
+from tsforecast.storage.archive import Entry, Survey, instant, survey
 from tsforecast.workflows.scoring.alarm import Alarm, alarm_text
 from tsforecast.workflows.scoring.job import JobScores, score_job
 
@@ -70,6 +71,8 @@ def score(
     source: str | Path | pd.DataFrame | None = None,
     *,
     job: str | None = None,
+    since: str | None = None,
+    drop_last: int | None = None,
     alarms: Sequence[Drift] | None = None,
 ) -> Scored:
     """Scores the forecasts of an archive against the actual values that have come.
@@ -78,10 +81,14 @@ def score(
         archive: the folder.
         source: the actual values, with the columns of the job's data; None reads where each job read.
         job: only this job.
+        since: only forecasts as of this time or later; or a stretch such as ``90d`` up to the newest of each job.
+        drop_last: newest steps of the data that are not complete, such as today; None takes as many as each job left
+            out of its forecasts.
         alarms: for every job; None takes the one that each recorded with its newest forecasts.
 
     Raises:
-        ConfigError: an alarm does not fit the time of a job, or standard input is to be read for several.
+        ConfigError: an alarm does not fit the time of a job, ``since`` is no time, or standard input is to be read for
+            several jobs.
         DataError: there is no archive, nothing in it, or the actual values of no job can be read.
         ResourceError: they do not fit in memory.
     """
@@ -90,7 +97,7 @@ def score(
     by_job: dict[str, list[Entry]] = {}
     for entry in found.entries:
         by_job.setdefault(entry.issued.job, []).append(entry)
-    if source == STDIN and len(by_job) > 1:
+    if isinstance(source, str) and source == STDIN and len(by_job) > 1:
         raise ConfigError(
             f"DATA: standard input can be read once, and {archive} holds {len(by_job)} jobs "
             f"({listed(sorted(by_job))}); choose one with --job."
@@ -98,10 +105,11 @@ def score(
     jobs: list[JobScores] = []
     errors: dict[str, TsforecastError] = {}
     problems = dict.fromkeys(found.problems)
-    for name, entries in sorted(by_job.items()):
+    for name, all_entries in sorted(by_job.items()):
+        entries = _recent(all_entries, since)
         log.info("job %r: %d sets of forecasts", name, len(entries))
         try:
-            jobs.append(score_job(entries, source, alarms, problems))
+            jobs.append(score_job(entries, source, alarms, problems, drop_last=drop_last))
         except (ConfigError, ResourceError):
             raise
         except TsforecastError as error:
@@ -114,6 +122,37 @@ def score(
         )
     failed = {name: str(error) for name, error in errors.items()}
     return Scored(archive, jobs, failed, list(problems), found.strangers)
+
+
+def _recent(entries: Sequence[Entry], since: str | None) -> Sequence[Entry]:
+    """The forecasts of a job, oldest first, from a time on or over a stretch up to the newest.
+
+    Raises:
+        ConfigError: it is neither, or nothing was issued since.
+    """
+    if since is None:
+        return entries
+    newest = instant(entries[-1].issued.as_of)
+    try:
+        span = span_of(since)
+    except ValueError:
+        span = None
+    if isinstance(span, timedelta) and isinstance(newest[1], (int, float)):
+        # The stretch of 7 days up to a day holds seven days, as that of an alarm does.
+        first: tuple[int, float | str] = (newest[0], newest[1] - span.total_seconds() + 1e-6)
+    else:
+        first = instant(since)
+    if first[0] != newest[0] or (isinstance(span, timedelta) and newest[0] == 0):
+        raise ConfigError(
+            f"--since: {since!r} is not a time like {entries[-1].issued.as_of!r}, nor a stretch such as 90d."
+        )
+    recent = [entry for entry in entries if instant(entry.issued.as_of) >= first]
+    if not recent:
+        raise ConfigError(
+            f"--since: job {entries[-1].issued.job!r} has no forecasts as of {since} or later; the newest are as of "
+            f"{entries[-1].issued.as_of}."
+        )
+    return recent
 
 
 def _refuse_empty(archive: Path, job: str | None, found: Survey) -> None:

@@ -37,6 +37,7 @@ __all__ = ["archive_page", "page_of"]
 # Jobs that have a part of their own: those with an alarm first, the others are in the overview.
 MOST_JOBS = 40
 MODELS_SHOWN = 10
+LONGEST_WARNING = 600
 WORST_SHOWN = 20
 COLUMNS = ("mase", "skill", "mae", "wql", "coverage", "bias")
 SOURCE = "Judged by the values that came after the forecasts were issued."
@@ -56,7 +57,7 @@ def page_of(found: Scored) -> ArchivePage:
     return ArchivePage(
         title=printable(found.archive.resolve().name, longest=LONGEST_TITLE),
         subtitle=f"{counted(n_sets, 'set')} of forecasts of {counted(len(jobs), 'job')}, scored by what came.",
-        warnings=warnings(found),
+        warnings=[printable(warning, longest=LONGEST_WARNING) for warning in warnings(found)],
         overview=_overview(jobs) if len(jobs) > 1 else None,
         notes=[left] if len(jobs) > len(shown) else [],
         jobs=[_part(one) for one in shown],

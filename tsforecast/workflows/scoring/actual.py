@@ -58,7 +58,9 @@ class Actual:
         return moment_text(self.panel.axis, self.newest)
 
 
-def read_actual(entry: Entry, source: str | Path | pd.DataFrame | None) -> Actual:
+def read_actual(
+    entry: Entry, source: str | Path | pd.DataFrame | None, *, drop_last: int | None = None
+) -> Actual:
     """The actual values for the forecasts of a job.
 
     A time that stands in several rows counts as its last one, unless the config says that they are summed up; gaps
@@ -67,6 +69,8 @@ def read_actual(entry: Entry, source: str | Path | pd.DataFrame | None) -> Actua
     Args:
         entry: the newest forecasts of the job.
         source: instead of where they say that their rows came from.
+        drop_last: newest steps of all that are not complete and so no actual values; None takes as many as the job
+            left out.
 
     Raises:
         ConfigError: the place cannot be reached with what is installed and set.
@@ -82,14 +86,18 @@ def read_actual(entry: Entry, source: str | Path | pd.DataFrame | None) -> Actua
     where = "data frame" if isinstance(path, pd.DataFrame) else name_of(str(path))
     freq = entry.issued.metadata.get("freq")
     table, apart = read_apart(data, path)
-    read = isolated_panel(table, data, freq=freq, where=where, apart=apart)
+    read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False)
     panel = _on_clock(read.panel, entry.issued.metadata.get("timezone"))
-    known = panel.newest_known[panel.offsets[1:] - 1]
-    own_end = panel.starts + known - panel.offsets[:-1]
-    has_value = ~np.isnan(panel.y[known])
-    if not has_value.any():
-        raise DataError(f"{where}: holds no value; give a file with actual values.")
-    own_end = np.where(has_value, own_end, panel.starts - 1)
+    dropped = _whole(entry.issued.metadata.get("drop_last")) if drop_last is None else drop_last
+    own_end = _own_ends(panel)
+    if dropped:
+        panel = panel.until(int(own_end.max()) - dropped)
+        panel = panel.select(np.flatnonzero(panel.lengths))
+        own_end = _own_ends(panel)
+    if not (own_end >= panel.starts).any():
+        raise DataError(
+            f"{where}: holds no actual value{' but incomplete ones' * bool(dropped)}; give others as DATA."
+        )
     return Actual(
         panel=panel,
         name=where,
@@ -97,8 +105,21 @@ def read_actual(entry: Entry, source: str | Path | pd.DataFrame | None) -> Actua
         repairs=read.repairs,
         failures=read.failures,
         own_end=own_end,
-        newest=int(own_end[has_value].max()),
+        newest=int(own_end[own_end >= panel.starts].max()),
     )
+
+
+def _own_ends(panel: Panel) -> IntArray:
+    """Position of each series' newest known value, that before its first row where it has none, ``(n_series,)``."""
+    if not panel.n_series:
+        return np.empty(0, np.int64)
+    known = panel.newest_known[panel.offsets[1:] - 1]
+    has_value = ~np.isnan(panel.y[known])
+    return np.where(has_value, panel.starts + known - panel.offsets[:-1], panel.starts - 1)
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def moment_text(axis: TimeAxis, position: int) -> str:

@@ -157,6 +157,8 @@ def score_job(
     source: str | Path | pd.DataFrame | None,
     alarms: Sequence[Drift] | None,
     problems: dict[str, None],
+    *,
+    drop_last: int | None = None,
 ) -> JobScores:
     """The scores of a job.
 
@@ -165,6 +167,7 @@ def score_job(
         source: the actual values; None reads where the job read.
         alarms: to be watched; None takes the one that was recorded with the newest forecasts.
         problems: gets a sentence for each file that has to be left out.
+        drop_last: newest steps that are not complete; None takes what the job left out.
 
     Raises:
         ConfigError: an alarm does not fit the time of the data.
@@ -173,7 +176,7 @@ def score_job(
     """
     newest = entries[-1]
     metadata = newest.issued.metadata
-    actual = read_actual(newest, source)
+    actual = read_actual(newest, source, drop_last=drop_last)
     season = _season_length(newest)
     periods = Periods(actual.panel.axis, season)
     watches = [watched(one, actual) for one in (recorded(metadata) if alarms is None else alarms)]

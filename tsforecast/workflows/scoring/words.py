@@ -314,7 +314,8 @@ def _job_first(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _job_json(one: JobScores) -> dict[str, Any]:
-    counts = {name: value for name, value in asdict(one.counts).items() if name != "unknown_series"}
+    counts = asdict(one.counts)
+    steps = {"all": counts.pop("steps"), **counts, "unknown_series": len(one.counts.unknown_series)}
     return {
         "job": one.job,
         "model": one.name,
@@ -324,7 +325,7 @@ def _job_json(one: JobScores) -> dict[str, Any]:
         "newest_actual_value": one.actual.newest_text,
         "season_length": one.season_length,
         "interval": one.nominal,
-        "steps": counts | {"unknown_series": len(one.counts.unknown_series)},
+        "steps": steps,
         "repairs": dict(one.actual.repairs),
         "failures": len(one.failures),
         "notes": counts_sentences(one),
