@@ -298,6 +298,25 @@ def test_with_more_failures_than_may_be_nothing_is_written(night: Path, limit: s
     assert status_of(night)["jobs"][0]["failed"] == 1
 
 
+def test_a_series_that_fails_while_it_is_forecast_counts_once(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = shards_module._frame
+
+    def failing(run: object, shard: shards_module.Shard, *words: object) -> pd.DataFrame:
+        if "s3" in shard.panel.unique_ids:
+            raise DataError("s3: is cursed.", code="X1")
+        made: pd.DataFrame = whole(run, shard, *words)  # type: ignore[arg-type]
+        return made
+
+    monkeypatch.setattr(shards_module, "_frame", failing)
+
+    assert tsforecast("batch", "jobs.yaml", "--max-failures", "17%") == 3  # of five series, not of six
+    assert "out/sales.csv" not in outputs(night)
+    assert tsforecast("batch", "jobs.yaml", "--max-failures", "20%") == 5
+    assert (status_of(night)["jobs"][0]["series"], status_of(night)["jobs"][0]["failed"]) == (4, 1)
+
+
 def test_a_series_that_is_forecast_by_the_baseline_is_no_failure(night: Path) -> None:
     spoil(night, "s2")
     change(night, "data: sales.csv", "data: sales.csv\n    on_bad_series: baseline")

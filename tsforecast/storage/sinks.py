@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tsforecast.errors import ConfigError, ResourceError, TsforecastError
+from tsforecast.storage.archive import instant
 from tsforecast.storage.atomic import output_errors, replacing
 from tsforecast.storage.engine import CONNECT, EXTRA, with_driver
 
@@ -123,14 +124,14 @@ def expire_partitions(folder: Path, *, job: str, older_than: str) -> int:
     Args:
         folder: of a Parquet sink.
         job: whose files; those of others stay, and what no sink has written.
-        older_than: as-of texts of one job sort as their times do.
+        older_than: the first as-of that is kept.
     """
     count = 0
     with output_errors(folder):
         for partition in sorted(folder.glob("as_of=*")):
             as_of = unquote(partition.name.removeprefix("as_of="))
             file = partition_path(folder, job=job, as_of=as_of)
-            if as_of < older_than and file.is_file():
+            if instant(as_of) < instant(older_than) and file.is_file():
                 file.unlink()
                 count += 1
                 if not any(partition.iterdir()):

@@ -121,10 +121,8 @@ def _forecast_all(work: Work) -> None:
         if night.mode != "failed" or work.status.remembered(job.name, as_of).get("state") in UNFINISHED:
             try:
                 _one_forecast(work, run, model_hash, read, source, as_of, is_newest=as_of == newest)
-            except (DataError, ResourceError) as error:
-                if isinstance(error, ResourceError):
-                    raise
-                work.problems.append(type(error)(f"as of {as_of}: {error}"))
+            except DataError as error:
+                work.problems.append(DataError(f"as of {as_of}: {error}"))
     if not moments or (work.problems and not work.made and not work.skipped):
         first, last = night.backfill
         raise DataError(
@@ -209,7 +207,8 @@ def _make(
             done=lambda behind: work.night.progress(job.name, behind, n_all),
         )
         work.failures[as_of] = (*known.failures, *lost)
-        _refuse_too_many(work, as_of, n_all)
+        work.n_series = n_all - len(lost)
+        _refuse_too_many(work, as_of)
         table = spool.table()
         if table is None:
             raise DataError(f"no series could be forecast: {lost_text(not_forecast(work.failures[as_of]))}")
@@ -228,7 +227,7 @@ def _make(
     work.status.remember(job.name, as_of, run_key=key, state=state, sinks=sorted(sink.name for sink in sinks))
     work.made += 1
     forget_old(work, as_of)
-    log.info("%d series forecast %d steps ahead", n_all - len(lost), horizon)
+    log.info("%d series forecast %d steps ahead", work.n_series, horizon)
 
 
 def _written_text(sinks: Sequence[SinkConfig], errors: Sequence[object]) -> list[str]:
@@ -236,13 +235,13 @@ def _written_text(sinks: Sequence[SinkConfig], errors: Sequence[object]) -> list
     return [f"The other {n_written} of {len(sinks)} sinks are written."] if n_written else []
 
 
-def _refuse_too_many(work: Work, as_of: str, n_forecast: int) -> None:
+def _refuse_too_many(work: Work, as_of: str) -> None:
     """Raises where more series failed than may; nothing was written yet."""
     lost = not_forecast(work.failures[as_of])
     limit = work.night.max_failures
     limit = work.job.max_failures if limit is None else limit
     limit = work.jobs.max_failures if limit is None else limit
-    n_known = n_forecast + sum(not failure.forecast for failure in lost)
+    n_known = work.n_series + len(lost)
     if limit is not None and len(lost) > failure_limit(limit, n_known):
         raise DataError(
             f"{len(lost)} of {n_known} series failed, and max_failures is {limit}; nothing is written. "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def _tolerant(config: Config, job: JobConfig) -> Config:
 
 
 def why_train(work: Work, run: LoadedRun, source: str, as_of: str) -> str | None:
+    """Why the run is to be trained anew before it forecasts; None where it is not."""
     if not work.job.retrain.ever:
         return None
     return reason_to_train(work.job, work.archive, source=source, trained_to=trained_to(run), as_of=as_of)
@@ -103,9 +106,9 @@ def _train(work: Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
     if work.job.data is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"path": work.job.data})})
     resume = _can_resume(path)
-    work.status.job(work.job.name, doing="training")
     with (
         locked([path], command=work.night.command, wait=work.night.wait),
+        _said_to_train(work),
         work.night.training() as watcher,
     ):
         for attempt in (resume, False):
@@ -122,7 +125,17 @@ def _train(work: Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
             except RunError:
                 if not attempt:  # begun with other data or settings: it cannot be gone on with
                     raise
-    work.status.job(work.job.name, doing=None, trained=True)
+    work.status.job(work.job.name, trained=True)
+
+
+@contextmanager
+def _said_to_train(work: Work) -> Iterator[None]:
+    """The status says so while the block runs."""
+    work.status.job(work.job.name, doing="training")
+    try:
+        yield
+    finally:
+        work.status.job(work.job.name, doing=None)
 
 
 def _can_resume(path: Path) -> bool:
