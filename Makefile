@@ -70,6 +70,7 @@ wheel-check: $(INSTALLED_TEST)
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tsforecast.config.reference > docs/config.md.new && mv docs/config.md.new docs/config.md
+	$(BIN)/python -m tsforecast.config.reference jobs > docs/jobs.md.new && mv docs/jobs.md.new docs/jobs.md
 	$(BIN)/tsforecast config schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
 	$(BIN)/python docs/draw_cells.py
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tsforecast.config.reference import json_schema, reference_page
-from tsforecast.config.schema import CONFIG_KEYS
+from tsforecast.config.jobs import JobsFile
+from tsforecast.config.reference import jobs_page, json_schema, reference_page
+from tsforecast.config.schema import CONFIG_KEYS, keys_of
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -15,6 +16,14 @@ def test_the_reference_page_is_the_one_the_schema_gives() -> None:
     page = (REPOSITORY / "docs" / "config.md").read_text(encoding="utf-8")
 
     assert page == reference_page(), "run: python -m tsforecast.config.reference > docs/config.md"
+
+
+def test_the_page_of_jobs_files_is_the_one_their_models_give() -> None:
+    page = (REPOSITORY / "docs" / "jobs.md").read_text(encoding="utf-8")
+
+    assert page == jobs_page(), "run: python -m tsforecast.config.reference jobs > docs/jobs.md"
+    keys = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(keys) == sorted(keys_of(JobsFile))
 
 
 def test_the_schema_that_shipped_configs_name_is_the_one_the_package_prints() -> None:

@@ -11,6 +11,7 @@ from startup import HEAVY, imported_by
     [
         ["-m", "tsforecast", "--help"],
         ["-m", "tsforecast", "train", "--help"],
+        ["-m", "tsforecast", "batch", "--help"],
         ["-m", "tsforecast", "--version"],
         ["-c", "import tsforecast"],
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ __all__ = [
     "autocast",
     "choose_device",
     "deferred_signals",
+    "ends_in_time",
     "flushed_denormals",
     "keep_freed_memory",
     "seed_everything",
@@ -154,3 +156,42 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ends_in_time(seconds: float, last_words: Callable[[int], None]) -> Iterator[None]:
+    """Ends the process so many seconds after Ctrl-C or SIGTERM where the block has not come to its end by itself.
+
+    Python hands a signal over between two of its own steps, and a long step of another library may take longer than
+    whoever sent the signal waits. The kernel's note of it is read by a thread.
+
+    Args:
+        seconds: from the signal on.
+        last_words: is called with the number of the signal before the end.
+
+    Only the main thread can catch signals; elsewhere nothing is watched.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    over = threading.Event()
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(reader, True)
+
+    def watch() -> None:
+        numbers = os.read(reader, 1)
+        if numbers and numbers[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(seconds):
+            last_words(numbers[0])
+            os._exit(128 + numbers[0])
+
+    thread = threading.Thread(target=watch, name="signals", daemon=True)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        os.close(writer)  # the thread reads the end, and ends
+        thread.join(timeout=1)
+        os.close(reader)

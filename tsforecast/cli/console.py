@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -28,9 +28,12 @@ __all__ = [
     "Set",
     "Verbose",
     "duration",
+    "forecast_bar",
     "print_data",
+    "start_json_messages",
     "start_messages",
     "watched_training",
+    "withheld_warnings",
 ]
 
 PARTLY_DONE = 5  # exit code: some series failed, the rest is written
@@ -72,16 +75,99 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
     stderr = logging.StreamHandler()
     stderr.setLevel(level)
     stderr.setFormatter(logging.Formatter("%(message)s"))
-    handlers: list[logging.Handler] = [stderr]
-    if log_file is not None:
-        try:
-            file = logging.FileHandler(log_file, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"--log-file: {str(log_file)!r} cannot be written: {error.strerror}."
-            ) from error
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(file)
+    handlers = [stderr, *_log_file(log_file, logging.Formatter("%(asctime)s %(levelname)s %(message)s"))]
+    for handler in handlers:
+        handler.addFilter(_say_which_job)
+    _handle_with(handlers)
+
+
+def start_json_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:
+    """Sends the package's messages to stderr and the log file, each a JSON document on one line."""
+    import structlog
+
+    stderr = logging.StreamHandler()
+    stderr.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.stdlib.ExtraAdder(),
+            _add_context,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    stderr.setFormatter(formatter)
+    _handle_with([stderr, *_log_file(log_file, formatter)])
+
+
+@contextmanager
+def withheld_warnings() -> Iterator[Callable[[], None]]:
+    """Keeps warnings back where nobody watches, so that a night on which all went well is silent.
+
+    Yields:
+        A function that tells what was kept back.
+    """
+    stderr = logging.getLogger("tsforecast").handlers[0]
+    kept: list[logging.LogRecord] = []
+
+    def tell() -> None:
+        for record in kept:
+            stderr.emit(record)
+        kept.clear()
+
+    def keep(record: logging.LogRecord) -> bool:
+        if "is_outcome" in record.__dict__:  # the summary says so at the end
+            return False
+        if record.levelno == logging.WARNING:
+            kept.append(record)
+        return record.levelno > logging.WARNING
+
+    is_nobody_there = stderr.level == logging.WARNING
+    if is_nobody_there:
+        stderr.addFilter(keep)
+    try:
+        yield tell
+    finally:
+        stderr.removeFilter(keep)
+
+
+def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.Handler]:
+    """The handler of the log file, where one is asked for."""
+    if path is None:
+        return []
+    try:
+        file = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--log-file: {str(path)!r} cannot be written: {error.strerror}.") from error
+    file.setFormatter(formatter)
+    return [file]
+
+
+def _say_which_job(record: logging.LogRecord) -> bool:
+    """Puts the job in front of a message that is about one, once."""
+    from tsforecast.workflows.nightly.status import CONTEXT
+
+    job = CONTEXT.get().get("job", "")
+    if job and "job" not in record.__dict__:  # each handler asks
+        record.__dict__["job"] = job
+        record.msg, record.args = f"{job}: {record.getMessage()}", None
+    return True
+
+
+def _add_context(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Job and as-of of a message as keys of their own, and no secrets in it."""
+    from tsforecast.config.location import without_secrets
+    from tsforecast.workflows.nightly.status import CONTEXT
+
+    return {**event, "event": without_secrets(str(event["event"])), **CONTEXT.get()}
+
+
+def _handle_with(handlers: list[logging.Handler]) -> None:
     log = logging.getLogger("tsforecast")
     for before in list(log.handlers):
         log.removeHandler(before)
@@ -118,6 +204,35 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+@contextmanager
+def forecast_bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A function that draws on a terminal how many series of a job are behind us, for as long as it has some left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    tasks: dict[str, Any] = {}
+
+    def draw(job: str, behind: int, n_series: int) -> None:
+        if job not in tasks:
+            bar.start()  # not before: a training draws a bar of its own
+            tasks[job] = bar.add_task(job, total=n_series)
+        bar.update(tasks[job], completed=behind)
+        if behind >= n_series:
+            bar.remove_task(tasks.pop(job))
+            bar.stop()
+
+    try:
+        yield draw
+    finally:
+        bar.stop()
 
 
 @contextmanager

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 import tsforecast
-from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, report, score, train
+from tsforecast.cli import (
+    backtest,
+    batch,
+    check,
+    compare,
+    config,
+    init,
+    inspect,
+    predict,
+    report,
+    score,
+    train,
+)
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
@@ -34,6 +46,9 @@ app.command("init", short_help="Look at a CSV and write a config.")(init.init)
 app.command("check", short_help="Look for everything wrong with the data.")(check.check)
 app.command("train", short_help="Train, score, and write a run folder.")(train.train)
 app.command("predict", short_help="Forecast from a run folder.")(predict.predict)
+app.command("batch", cls=batch.BatchCommand, short_help="Many jobs unattended: what cron runs every night.")(
+    batch.batch
+)
 app.command("backtest", short_help="Judge a config or a run by forecasts of the past.")(backtest.backtest)
 app.command("compare", short_help="Train several cells alike: which one here?")(compare.compare)
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)

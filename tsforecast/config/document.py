@@ -17,10 +17,12 @@ from typing import Any
 import yaml
 
 __all__ = [
+    "CONFIG",
     "MAX_BYTES",
     "MAX_DEPTH",
     "Document",
     "KeyPath",
+    "Kind",
     "Place",
     "Problem",
     "parse_document",
@@ -107,6 +109,31 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file is to be, for messages.
+
+    Attributes:
+        name: of one such file.
+        needs: what it holds at least.
+        made_by: how to come by one.
+        keys: two of its outermost keys.
+    """
+
+    name: str
+    needs: str
+    made_by: str
+    keys: str
+
+
+CONFIG = Kind(
+    name="config",
+    needs="data.path, data.time, data.target and horizon",
+    made_by="`tsforecast init DATA.csv -o FILE` writes one",
+    keys="`data:` and `horizon:`",
+)
+
+
 class _UnreadableError(Exception):
     """Ends the reading of a document with one problem."""
 
@@ -115,19 +142,19 @@ class _UnreadableError(Exception):
         self.problem = Problem((), place, message, hides=True)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, kind: Kind = CONFIG) -> Document:
     """The YAML document in a file; whatever is wrong stands in its ``problems``."""
     try:
-        text = _read_text(path)
+        text = _read_text(path, kind)
     except _UnreadableError as error:
         return Document(problems=[error.problem])
-    return parse_document(text, source=str(path))
+    return parse_document(text, source=str(path), kind=kind)
 
 
-def parse_document(text: str, *, source: str) -> Document:
+def parse_document(text: str, *, source: str, kind: Kind = CONFIG) -> Document:
     """The one YAML document in a text; whatever is wrong stands in its ``problems``."""
     try:
-        return _Reader(text, source=source).document()
+        return _Reader(text, source=source, kind=kind).document()
     except _UnreadableError as error:
         return Document(problems=[error.problem])
 
@@ -163,7 +190,7 @@ def value_text(value: Any) -> str:
     return text.removeprefix("k:").strip()
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, kind: Kind) -> str:
     top = Place(str(path))
     try:
         mode = path.stat().st_mode
@@ -174,12 +201,12 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _UnreadableError(top, "no such file; `tsforecast init DATA.csv -o FILE` writes one") from None
+        raise _UnreadableError(top, f"no such file; {kind.made_by}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise _UnreadableError(top, f"cannot be read ({reason}); expected a YAML file") from None
     if len(data) > MAX_BYTES:
-        raise _UnreadableError(top, f"is larger than {MAX_BYTES} bytes; expected a config, not data")
+        raise _UnreadableError(top, f"is larger than {MAX_BYTES} bytes; expected a {kind.name}, not data")
     return _decode(data, source=str(path))
 
 
@@ -196,9 +223,10 @@ def _decode(data: bytes, *, source: str) -> str:
 class _Reader:
     """Builds values from the events of one document."""
 
-    def __init__(self, text: str, *, source: str) -> None:
+    def __init__(self, text: str, *, source: str, kind: Kind) -> None:
         self.text = text
         self.source = source
+        self.kind = kind
         self.result = Document()
         self.n_nodes = 0
         self.events = self._events()
@@ -212,13 +240,15 @@ class _Reader:
         following = next(self.events)
         if not isinstance(following, yaml.StreamEndEvent):
             place = self._place(following.start_mark)
-            raise _UnreadableError(place, "a second document starts here; one file holds one config")
+            raise _UnreadableError(
+                place, f"a second document starts here; one file holds one {self.kind.name}"
+            )
         if self.result.values is None:
             raise self._empty()
         return self.result
 
     def _empty(self) -> _UnreadableError:
-        message = "is empty; a config needs at least data.path, data.time, data.target and horizon"
+        message = f"is empty; a {self.kind.name} needs at least {self.kind.needs}"
         return _UnreadableError(Place(self.source, 1, 1), message)
 
     def _events(self) -> Iterator[Any]:
@@ -258,7 +288,9 @@ class _Reader:
     def _guard(self, event: Any, path: KeyPath, place: Place) -> None:
         self.n_nodes += 1
         if self.n_nodes > MAX_NODES:
-            raise _UnreadableError(place, f"more than {MAX_NODES} values; expected a config, not data")
+            raise _UnreadableError(
+                place, f"more than {MAX_NODES} values; expected a {self.kind.name}, not data"
+            )
         if len(path) >= MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
             raise _UnreadableError(place, f"nested deeper than {MAX_DEPTH} levels; no key lies deeper than 3")
         if isinstance(event, yaml.AliasEvent):

@@ -15,7 +15,9 @@ from typing import Any
 
 from tsforecast.config.check import checked, why_no_value
 from tsforecast.config.document import (
+    CONFIG,
     MAX_DEPTH,
+    Kind,
     Place,
     Problem,
     parse_document,
@@ -30,10 +32,12 @@ from tsforecast.config.words import shown
 from tsforecast.errors import ConfigError
 
 __all__ = [
+    "absolute_path",
     "config_from_mapping",
     "dump_config",
     "load_config",
     "load_config_with_origins",
+    "read_draft",
     "value_at",
     "with_overrides",
 ]
@@ -71,7 +75,7 @@ def load_config_with_origins(
     draft = _read_draft(path)
     _set_from_environment(draft, os.environ if environ is None else environ)
     _set_from_overrides(draft, overrides)
-    return checked(draft), _origins(draft)
+    return checked(draft, Config), _origins(draft)
 
 
 def config_from_mapping(
@@ -92,7 +96,7 @@ def config_from_mapping(
     draft = Draft(values=_plain(mapping))
     _make_path_absolute(draft, base or Path())
     _set_from_overrides(draft, overrides)
-    return checked(draft)
+    return checked(draft, Config)
 
 
 def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
@@ -103,7 +107,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     """
     draft = Draft(values=config.model_dump(context={"secrets": True}))
     _set_from_overrides(draft, overrides)
-    return checked(draft)
+    return checked(draft, Config)
 
 
 def value_at(config: Config, key: str) -> Any:
@@ -121,26 +125,32 @@ def dump_config(config: Config, *, header: str = "") -> str:
 
 
 def _read_draft(path: Path) -> Draft:
-    document = read_document(path)
+    draft = read_draft(path)
+    _make_path_absolute(draft, path.parent)
+    return draft
+
+
+def read_draft(path: Path, kind: Kind = CONFIG) -> Draft:
+    """What a YAML file holds, and what is wrong with it as YAML."""
+    document = read_document(path, kind)
     draft = Draft(places=document.places, key_places=document.key_places)
     for problem in document.problems:
         draft.add(problem)
     if isinstance(document.values, dict):
         draft.values = document.values
     else:
-        message = f"found {shown(document.values)}; expected keys such as `data:` and `horizon:`"
+        message = f"found {shown(document.values)}; expected keys such as {kind.keys}"
         draft.add(Problem((), draft.place(()), message, hides=True))
-    _make_path_absolute(draft, path.parent)
     return draft
 
 
 def _make_path_absolute(draft: Draft, base: Path) -> None:
     data = draft.values.get("data")
     if isinstance(data, dict) and "path" in data:
-        data["path"] = _absolute(data["path"], base)
+        data["path"] = absolute_path(data["path"], base)
 
 
-def _absolute(path: Any, base: Path) -> Any:
+def absolute_path(path: Any, base: Path) -> Any:
     """A relative path or pattern from a folder on; `-`, URLs and what is no path at all stay as they are."""
     if not isinstance(path, str) or path in ("", STDIN) or "\0" in path:
         return path
@@ -192,7 +202,7 @@ def _set_text(draft: Draft, key: str, text: str, *, source: str) -> None:
     if text.startswith(("[", '"', "'")):  # anything else may hold YAML's own characters as it is
         document = parse_document(text, source=source)
         value, problems = document.values, document.problems
-    draft.set(path, _absolute(value, Path()) if key == "data.path" else value, Place(source, text=text))
+    draft.set(path, absolute_path(value, Path()) if key == "data.path" else value, Place(source, text=text))
     for problem in problems:
         draft.add(Problem(path, draft.place(path), f"{shown(text)}: {problem.message}"))
 

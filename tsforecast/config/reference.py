@@ -1,6 +1,7 @@
-"""The reference of all config keys as a page and as JSON Schema, both made from the schema.
+"""The reference of all keys as a page and as JSON Schema, both made from the schema.
 
-``python -m tsforecast.config.reference > docs/config.md`` writes the page anew.
+``python -m tsforecast.config.reference > docs/config.md`` writes the page of the config anew, and with ``jobs`` behind
+it that of a jobs file, docs/jobs.md.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tsforecast.config.document import value_text
-from tsforecast.config.schema import Config, config_json_schema, section_of
+from tsforecast.config.jobs import JobsFile
+from tsforecast.config.schema import Config, entries_of, json_schema_of, section_of
 from tsforecast.config.words import allowed, shape_of
 
-__all__ = ["json_schema", "reference_page"]
+__all__ = ["jobs_page", "json_schema", "reference_page"]
 
 _INTRODUCTION = """\
 # Config reference
@@ -37,33 +39,52 @@ duplicate keys are refused. Relative paths start from the folder of the YAML fil
 """
 
 
+_JOBS_INTRODUCTION = """\
+# Jobs file reference
+
+<!-- Made from tsforecast/config/jobs.py by `python -m tsforecast.config.reference jobs > docs/jobs.md`. -->
+
+What `tsforecast batch JOBS.yaml` does, one job after the other. `docs/cron.md` leads from nothing to a nightly run.
+
+The YAML is read as a config is: unknown keys are refused, and relative paths start from the folder of the file.
+Ages are numbers with `m`, `h`, `d` or `w`, such as `36h` or `2d`.
+"""
+
+
 def reference_page() -> str:
     """The page docs/config.md as Markdown: a table for each section."""
-    return "\n".join([_INTRODUCTION, *_sections(Config, "", "Top level")])
+    return "\n".join([_INTRODUCTION, *_sections(Config, Config, "", "Top level")])
+
+
+def jobs_page() -> str:
+    """The page docs/jobs.md as Markdown: a table for each section."""
+    return "\n".join([_JOBS_INTRODUCTION, *_sections(JobsFile, JobsFile, "", "Top level")])
 
 
 def json_schema() -> str:
     """The JSON Schema of the YAML, for editors."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **config_json_schema()}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **json_schema_of(Config)}
     return json.dumps(schema, indent=2) + "\n"
 
 
-def _sections(model: type[BaseModel], key: str, title: str) -> Iterator[str]:
-    values = {name: field for name, field in model.model_fields.items() if section_of(field) is None}
+def _sections(root: type[BaseModel], model: type[BaseModel], key: str, title: str) -> Iterator[str]:
+    fields = model.model_fields.items()
+    values = {name: field for name, field in fields if not (section_of(field) or entries_of(field))}
     yield f"## {title}\n\n{inspect.getdoc(model)}\n"
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in values.items():
-        yield _row(key + name, field)
+        yield _row(root, key + name, field)
     yield ""
     for name, field in model.model_fields.items():
-        if section := section_of(field):
-            yield from _sections(section, f"{key}{name}.", f"`{key}{name}`")
+        if section := section_of(field) or entries_of(field):
+            title = f"`{key}{name}`" + (", a list of" if entries_of(field) else "")
+            yield from _sections(root, section, f"{key}{name}.", title)
 
 
-def _row(key: str, field: FieldInfo) -> str:
+def _row(root: type[BaseModel], key: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else _code(value_text(field.get_default()))
-    cells = [_code(key), allowed(shape_of(key), quote=_code), default, str(field.description)]
+    cells = [_code(key), allowed(shape_of(key, root), quote=_code), default, str(field.description)]
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -72,4 +93,4 @@ def _code(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference_page())
+    sys.stdout.write(jobs_page() if sys.argv[1:] == ["jobs"] else reference_page())

@@ -7,9 +7,10 @@ of error messages, so that these cannot disagree. `auto` is resolved later, from
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -46,9 +47,12 @@ __all__ = [
     "ModelConfig",
     "RepairConfig",
     "RuntimeConfig",
+    "Section",
     "SplitConfig",
     "TrainingConfig",
-    "config_json_schema",
+    "entries_of",
+    "json_schema_of",
+    "keys_of",
     "section_of",
 ]
 
@@ -120,13 +124,13 @@ Gain = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """What all sections share: no unknown keys, no silent conversion (1.5, "7" or true is no integer)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class CovariatesConfig(_Section):
+class CovariatesConfig(Section):
     """Further columns the model reads."""
 
     static: list[Text] = Field(
@@ -163,7 +167,7 @@ class CovariatesConfig(_Section):
         return self
 
 
-class FormatConfig(_Section):
+class FormatConfig(Section):
     """How values are written in the file."""
 
     separator: Auto | Character = Field(
@@ -291,7 +295,7 @@ class FormatConfig(_Section):
         return self
 
 
-class RepairConfig(_Section):
+class RepairConfig(Section):
     """What is done about defects of the data; every repair is counted in the output."""
 
     duplicates: DuplicatePolicy = Field(
@@ -322,7 +326,7 @@ class RepairConfig(_Section):
     )
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the series are and what their columns mean."""
 
     path: Text = Field(
@@ -470,7 +474,7 @@ class DataConfig(_Section):
         return self
 
 
-class SplitConfig(_Section):
+class SplitConfig(Section):
     """Steps at the end of each series that are kept from training; the test part comes last."""
 
     validation: Auto | Steps = Field(
@@ -488,7 +492,7 @@ class SplitConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The recurrent network."""
 
     cell: Cell = Field(
@@ -596,7 +600,7 @@ class ModelConfig(_Section):
         return lags if isinstance(lags, str) else _unique(lags)
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the network learns."""
 
     max_steps: Auto | Updates = Field(default="auto", description="Most updates of the weights.")
@@ -630,7 +634,7 @@ class TrainingConfig(_Section):
     )
 
 
-class ForecastConfig(_Section):
+class ForecastConfig(Section):
     """What a forecast consists of."""
 
     quantile_levels: list[Level] = Field(
@@ -672,7 +676,7 @@ class ForecastConfig(_Section):
         return levels
 
 
-class RuntimeConfig(_Section):
+class RuntimeConfig(Section):
     """Where and how exactly the numbers are computed."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -688,7 +692,7 @@ class RuntimeConfig(_Section):
     threads: Auto | Threads = Field(default="auto", description="CPU threads.")
 
 
-class Config(_Section):
+class Config(Section):
     """Settings of one forecasting task."""
 
     data: DataConfig = Field(description="Where the series are and what their columns mean.")
@@ -773,7 +777,17 @@ class Config(_Section):
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
     """The model behind a key that is a section, None for a key that holds a value."""
-    kind = field.annotation
+    return _if_section(field.annotation)
+
+
+def entries_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The model behind each entry of a key that is a list of sections, None for any other key."""
+    return _if_section(get_args(field.annotation)[0]) if get_origin(field.annotation) is list else None
+
+
+def _if_section(kind: Any) -> type[BaseModel] | None:
+    if isinstance(kind, UnionType):  # a section or null
+        kind = next(one for one in get_args(kind) if one is not NoneType)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -784,14 +798,20 @@ class _WrittenTitles(GenerateJsonSchema):
         return False
 
 
-def config_json_schema() -> dict[str, Any]:
-    """The JSON Schema of the YAML."""
-    return Config.model_json_schema(schema_generator=_WrittenTitles)
+def json_schema_of(root: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a YAML file."""
+    return root.model_json_schema(schema_generator=_WrittenTitles)
+
+
+@cache
+def keys_of(root: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """Every key of a YAML file that holds a value, as `section.key`, in the order of the schema."""
+    return MappingProxyType(dict(_walk(root, prefix="")))
 
 
 def _walk(model: type[BaseModel], *, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        section = section_of(field)
+        section = section_of(field) or entries_of(field)
         if section is None:
             yield prefix + name, field
         else:
@@ -817,4 +837,4 @@ def _unique(values: list[Item]) -> list[Item]:
 
 
 # Every key that holds a value, as `section.key`, in the order of the schema.
-CONFIG_KEYS: Mapping[str, FieldInfo] = MappingProxyType(dict(_walk(Config, prefix="")))
+CONFIG_KEYS: Mapping[str, FieldInfo] = keys_of(Config)

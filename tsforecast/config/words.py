@@ -8,8 +8,10 @@ from functools import cache
 from reprlib import Repr
 from typing import Any
 
+from pydantic import BaseModel
+
 from tsforecast.config.location import without_secrets
-from tsforecast.config.schema import CONFIG_KEYS, Config, config_json_schema, section_of
+from tsforecast.config.schema import Config, entries_of, json_schema_of, keys_of, section_of
 
 __all__ = [
     "allowed",
@@ -56,14 +58,15 @@ def printable(text: str, *, longest: int) -> str:
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
-def shape_of(key: str) -> Shape:
+def shape_of(key: str, root: type[BaseModel] = Config) -> Shape:
     """The JSON Schema of a key that holds a value, such as `model.cell`."""
-    schema = _json_schema()
+    schema = _json_schema(root)
     shape = schema
     for part in key.split("."):
         shape = shape["properties"][part]
-        if "$ref" in shape:
-            shape = schema["$defs"][shape["$ref"].rpartition("/")[2]]
+        branches = (shape, shape.get("items", {}), *shape.get("anyOf", ()))
+        if reference := next((branch["$ref"] for branch in branches if "$ref" in branch), None):
+            shape = schema["$defs"][reference.rpartition("/")[2]]
     return shape
 
 
@@ -93,27 +96,28 @@ def nearest_word(word: str, words: list[str], *, likeness: float = 0.6) -> str |
     return matches[0] if matches else None
 
 
-def nearest_key(key: str) -> str | None:
+def nearest_key(key: str, root: type[BaseModel] = Config) -> str | None:
     """The dotted key that was probably meant: from the same section, else of the same name elsewhere."""
     section, _, name = key.rpartition(".")
-    if sibling := nearest_word(name, _names_in(section)):
+    keys = list(keys_of(root))
+    if sibling := nearest_word(name, _names_in(section, root)):
         return f"{section}.{sibling}".removeprefix(".")
-    by_name = {known.rpartition(".")[2]: known for known in CONFIG_KEYS}
+    by_name = {known.rpartition(".")[2]: known for known in keys}
     if elsewhere := nearest_word(name, list(by_name), likeness=0.8):
         return by_name[elsewhere]
-    return nearest_word(key, list(CONFIG_KEYS), likeness=0.8)
+    return nearest_word(key, keys, likeness=0.8)
 
 
-def names_beside(key: str) -> list[str]:
+def names_beside(key: str, root: type[BaseModel] = Config) -> list[str]:
     """What may stand where a key stands, in the outermost section if its own is unknown."""
-    return _names_in(key.rpartition(".")[0]) or _names_in("")
+    return _names_in(key.rpartition(".")[0], root) or _names_in("", root)
 
 
-def _names_in(section: str) -> list[str]:
-    model: Any = Config
+def _names_in(section: str, root: type[BaseModel]) -> list[str]:
+    model: Any = root
     for part in filter(None, section.split(".")):
         field = model.model_fields.get(part)
-        model = section_of(field) if field else None
+        model = (section_of(field) or entries_of(field)) if field else None
         if model is None:
             return []
     return list(model.model_fields)
@@ -133,11 +137,11 @@ def _integer(shape: Shape) -> str:
 
 def _number(shape: Shape) -> str:
     bounds = [f"{word} {shape[name]:g}" for name, word in _BOUNDS.items() if name in shape]
-    return "a number " + " and ".join(bounds)
+    return " ".join(["a number", *filter(None, [" and ".join(bounds)])])
 
 
 def _text(shape: Shape) -> str:
-    return "one character" if shape.get("maxLength") == 1 else "text"
+    return "one character" if shape.get("maxLength") == 1 else str(shape.get("title", "text"))
 
 
 _BOUNDS = {
@@ -156,5 +160,5 @@ _SIMPLE: dict[str, Callable[[Shape], str]] = {
 
 
 @cache
-def _json_schema() -> Shape:
-    return config_json_schema()
+def _json_schema(root: type[BaseModel]) -> Shape:
+    return json_schema_of(root)

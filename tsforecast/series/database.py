@@ -20,16 +20,11 @@ from tsforecast.config.location import Resolved, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError, TsforecastError
 from tsforecast.series.columns import Columns, columns_of, refuse_absent
+from tsforecast.storage.engine import CONNECT, EXTRA, with_driver
 
 __all__ = ["query_table"]
 
 ROWS_AT_A_TIME = 50_000
-EXTRA = "pip install 'tsforecast[sql]'"
-
-# Drivers that the sql extra brings, for URLs that name none.
-DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-# How long to wait for a connection, in the words of each driver; psycopg would wait for minutes.
-CONNECT: dict[str, dict[str, Any]] = {"postgresql": {"connect_timeout": 30}}
 READ_ONLY: dict[str, dict[str, Any]] = {"postgresql": {"postgresql_readonly": True}}
 
 
@@ -85,8 +80,7 @@ def query_table(path: str, data: DataConfig) -> Any:
 def _engine(location: Resolved, name: str) -> Any:
     import sqlalchemy
 
-    url = sqlalchemy.make_url(location.url)
-    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    url = with_driver(location.url)
     kind = url.get_backend_name()
     if kind == "sqlite":
         url = _read_only_file(url, name)

@@ -17,7 +17,6 @@ from tsforecast.evaluation.metrics import seasonal_scale
 from tsforecast.series.naive import seasonal_naive
 from tsforecast.series.panel import Panel
 from tsforecast.workflows.predict import LoadedRun
-from tsforecast.workflows.train import model_name
 
 __all__ = ["archived", "described"]
 
@@ -74,6 +73,8 @@ def described(
         drop_last: newest steps of the data that were left out as incomplete; scoring leaves them out as well.
         drift: the alarm that ``tsforecast score`` watches where none is given to it.
     """
+    from tsforecast.workflows.train import model_name  # draws, and so imports what it draws with
+
     path = run.config.data.path if source is None else source
     if kind_of(path) == "files":  # whoever scores stands in another folder
         path = str(Path(path).absolute())

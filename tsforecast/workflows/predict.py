@@ -47,13 +47,16 @@ __all__ = [
     "Prediction",
     "check_out",
     "csv_text",
+    "date_format",
     "draw",
     "load_run",
     "parse_quantiles",
+    "position_of",
     "predict",
     "predict_all",
     "read_like",
     "sample",
+    "short_apart",
     "with_input_names",
     "write_failures",
     "write_forecast",
@@ -286,7 +289,7 @@ def _kept(run: LoadedRun, cut: Cut) -> Isolated:
     panel = read.panel if cut.as_of is None else _known_at(read.panel, cut.as_of)
     fallbacks = read.fallbacks
     if cut.as_of is not None:
-        begun = (one.until(_position_of(one.axis, cut.as_of)) for one in fallbacks)
+        begun = (one.until(position_of(one.axis, cut.as_of)) for one in fallbacks)
         fallbacks = tuple(_filled(one) for one in begun)
     reasons = _emptied((panel, *fallbacks), cut.drop_last)
     panel, *others = (_filled(one.drop_last(cut.drop_last)) for one in (panel, *fallbacks))
@@ -319,7 +322,7 @@ def _known_at(panel: Panel, as_of: str) -> Panel:
         ConfigError: not a timestamp.
         DataError: no series has a row by then.
     """
-    position = _position_of(panel.axis, as_of)
+    position = position_of(panel.axis, as_of)
     newest = int(panel.positions(panel.last_cutoffs).max())
     if position > newest:
         last = panel.axis.timestamps(np.array([newest]))[0]
@@ -361,7 +364,7 @@ def _warn_of_unknown_words(run: LoadedRun, panel: Panel) -> None:
             )
 
 
-def _position_of(axis: TimeAxis, as_of: str) -> int:
+def position_of(axis: TimeAxis, as_of: str) -> int:
     """Position of the last step at or before a timestamp the user wrote."""
     moment = moment_of(as_of, is_integer=axis.is_integer, timezone=axis.timezone)
     times = np.array([moment]) if isinstance(moment, int) else pd.DatetimeIndex([moment])
@@ -435,12 +438,12 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_C
             listed(unseen),
         )
     failures = (*read.failures, *left.failures)
-    return _short_apart(
+    return short_apart(
         run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures, left_out=left.n_rows)
     )
 
 
-def _short_apart(run: LoadedRun, read: Isolated) -> Isolated:
+def short_apart(run: LoadedRun, read: Isolated) -> Isolated:
     """Without series that are shorter than what the network was trained on, where the config says so."""
     features = run.model.features
     least = run.model.transform.difference + least_history(features.lookback, [features.season_length])
@@ -559,9 +562,13 @@ def write_failures(out: Path, failures: Sequence[Failure]) -> Path:
 
 def csv_text(frame: pd.DataFrame, axis: TimeAxis) -> str:
     """The table as CSV; times of day are written in every row, also where all of them are midnight."""
+    return frame.to_csv(index=False, date_format=date_format(frame["ds"], axis))
+
+
+def date_format(ds: pd.Series, axis: TimeAxis) -> str | None:
+    """How timestamps are written as text; None where pandas' own way is right."""
     has_time_of_day = not (axis.is_integer or axis.timezone is not None or axis.counts_dates)
-    whole_seconds = has_time_of_day and not frame["ds"].dt.microsecond.any()
-    return frame.to_csv(index=False, date_format=TIME_OF_DAY if whole_seconds else None)
+    return TIME_OF_DAY if has_time_of_day and not ds.dt.microsecond.any() else None
 
 
 def draw(folder: Path, run: LoadedRun, panel: Panel, frame: pd.DataFrame) -> Path:

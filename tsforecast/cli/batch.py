@@ -1,0 +1,223 @@
+"""``tsforecast batch``."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from tsforecast.cli.console import (
+    LogFile,
+    Quiet,
+    Verbose,
+    forecast_bar,
+    print_data,
+    start_json_messages,
+    start_messages,
+    watched_training,
+    withheld_warnings,
+)
+from tsforecast.errors import TsforecastError
+
+if TYPE_CHECKING:
+    from tsforecast.training.fit import Watcher
+    from tsforecast.workflows.batch import Night
+
+__all__ = ["BatchCommand", "batch"]
+
+log = logging.getLogger(__name__)
+
+FOR_EVER = "inf"
+
+
+class Mode(StrEnum):
+    """Which forecasts of a stretch of history are made."""
+
+    MISSING = "missing"
+    FAILED = "failed"
+    ALL = "all"
+
+
+class LogFormat(StrEnum):
+    """How messages are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Scheduler(StrEnum):
+    """What starts the jobs every night."""
+
+    CRON = "cron"
+    SYSTEMD = "systemd"
+
+
+class BatchCommand(TyperCommand):
+    """The command, with a ``--wait`` that may stand without a number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words of the command line, ``--wait`` alone written out as for ever."""
+        for place, word in enumerate(list(args)):
+            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
+                args = [*args[:place], "--wait", FOR_EVER, *args[place + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool(words) and not math.isnan(float(words[0]))
+    except ValueError:
+        return False
+
+
+def batch(
+    jobs: Annotated[Path, typer.Argument(metavar="JOBS", help="The jobs file.", show_default=False)],
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="DATE", help="Forecast as if this were now.  [default: the newest row]"
+        ),
+    ] = None,
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM..TO", help="Forecast from every step of a stretch of history.", show_default=False
+        ),
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Which forecasts of --backfill are made.")] = Mode.MISSING,
+    force: Annotated[bool, typer.Option("--force", help="Make finished forecasts once more.")] = False,
+    max_failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="Series of a job that may fail before it writes nothing.  [default: as the file says]",
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="[SECONDS]",
+            min=0,
+            help="Wait while another run writes the same outputs, for ever or so long.  [default: exit with 75]",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Messages for people, or JSON lines.")
+    ] = LogFormat.TEXT,
+    scheduler: Annotated[
+        Scheduler | None,
+        typer.Option("--print", help="Print what runs this every night, and do nothing.", show_default=False),
+    ] = None,
+    at: Annotated[str, typer.Option(metavar="HH:MM", help="Time of day for --print.")] = "03:17",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the status as one JSON document at the end.")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """tsforecast batch jobs.yaml
+
+    Forecasts many jobs unattended: trains where it is due, reads, forecasts, writes to files, databases and the
+    archive. One bad series or job does not stop the others. What is finished is not made twice.
+    """
+    if scheduler is not None:
+        print_data(_schedule(jobs, scheduler, at))
+        return
+    start = start_json_messages if log_format is LogFormat.JSON else start_messages
+    start(quiet=quiet, verbose=verbose, log_file=log_file)
+
+    from tsforecast.workflows import batch as workflow
+
+    night = workflow.Night(
+        command=shlex.join(["tsforecast", *sys.argv[1:]]),
+        as_of=as_of,
+        backfill=None if backfill is None else workflow.parse_backfill(backfill),
+        mode=mode.value,
+        force=force,
+        max_failures=None if max_failures is None else workflow.parse_max_failures(max_failures),
+        wait=0.0 if wait is None else None if math.isinf(wait) else wait,
+        emit=print_data,
+        training=lambda: _watched_training(quiet=quiet),
+    )
+    if log_format is LogFormat.JSON:
+        code = _told_in_json(jobs, night, as_json=as_json)
+    else:
+        code = _told_in_words(jobs, night, quiet=quiet, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _told_in_words(jobs: Path, night: Night, *, quiet: bool, as_json: bool) -> int:
+    """Runs the jobs; where nobody watches, warnings are told only when something is wrong."""
+    from tsforecast.workflows.batch import summary
+
+    with withheld_warnings() as tell_warnings, forecast_bar(quiet=quiet) as progress:
+        try:
+            document, status = _done(jobs, replace(night, progress=progress))
+        except BaseException:
+            tell_warnings()
+            raise
+        code = int(document["exit_code"])
+        log.log(logging.ERROR if code else logging.INFO, "%s", summary(document, status))
+        if code:
+            tell_warnings()
+    if as_json:
+        print_data(status.read_text(encoding="utf-8"))
+    return code
+
+
+def _told_in_json(jobs: Path, night: Night, *, as_json: bool) -> int:
+    """Runs the jobs; every line on stderr is one JSON document, that of an error as well."""
+    try:
+        document, status = _done(jobs, night)
+    except TsforecastError as error:
+        log.error("%s", error, extra={"exit_code": error.exit_code})
+        return error.exit_code
+    code = int(document["exit_code"])
+    words = {"exit_code": code, "jobs": document["jobs"], "failures": document["failures"]}
+    log.log(logging.ERROR if code else logging.INFO, "batch ended", extra=words | {"status": str(status)})
+    if as_json:
+        print_data(status.read_text(encoding="utf-8"))
+    return code
+
+
+@contextmanager
+def _watched_training(*, quiet: bool) -> Iterator[Watcher]:
+    """As ``tsforecast train`` does it."""
+    from tsforecast.runtime import keep_freed_memory
+
+    keep_freed_memory()
+    with watched_training(quiet=quiet) as watcher:
+        yield watcher
+
+
+def _done(jobs: Path, night: Night) -> tuple[dict[str, Any], Path]:
+    """The status after all jobs, and its path."""
+    from tsforecast.config.jobs import load_jobs
+    from tsforecast.workflows.batch import batch, status_path
+
+    loaded = load_jobs(jobs)
+    path = status_path(loaded, jobs)
+    return batch(loaded, path, night), path
+
+
+def _schedule(jobs: Path, scheduler: Scheduler, at: str) -> str:
+    """What starts the jobs every night; a jobs file that is wrong is refused now, and not at night."""
+    from tsforecast.config.jobs import load_jobs
+    from tsforecast.workflows.nightly.schedule import SCHEDULERS, program
+
+    load_jobs(jobs)
+    path = jobs.absolute()
+    words = [*program(), "batch", path.name]
+    return SCHEDULERS[scheduler.value](words, name=path.name, folder=path.parent, at=at)
