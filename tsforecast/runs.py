@@ -2,6 +2,7 @@
 
     config.yaml, model.json, model.safetensors, metrics.json, …    listed in the manifest
     derived/                                                       what later commands make; not listed
+    versions/0001/ …                                               what updates replaced: run folders; not listed
     manifest.json                                                  size and SHA-256 of each file, written last
 
 Nothing in it is executed: settings are YAML and JSON, arrays are safetensors. Nothing outside it is read:
@@ -16,7 +17,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
@@ -46,6 +47,9 @@ from tsforecast.storage.atomic import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "MIGRATIONS",
+    "RECEIPT",
+    "VERSIONS",
     "Run",
     "check_target",
     "new_run",
@@ -54,12 +58,15 @@ __all__ = [
     "refuse_inside_run",
     "refuse_taken",
     "verify_run",
+    "version_names",
+    "write_manifest",
     "write_model",
 ]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-FORMAT_VERSION = 1
+# 2: updated runs keep what they replaced; the model says which version it is. `MIGRATIONS` reads older ones.
+FORMAT_VERSION = 2
 
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
@@ -68,7 +75,12 @@ ARRAYS = "model.safetensors"
 # Rows of the data, in which NaN says that a value is masked.
 MASKABLE = re.compile(r"tail\.(y|past|future)|fallback\.\d+\.y")
 METRICS = "metrics.json"
+RECEIPT = "run.json"
 DERIVED = "derived"
+VERSIONS = "versions"
+# Neither is covered by the manifest: one changes later, the other has manifests of its own.
+UNLISTED = (DERIVED, VERSIONS)
+VERSION_NAME = re.compile(r"[0-9]{4,}")
 PLOTS = "plots/"
 
 _REQUIRED = (CONFIG, MODEL, ARRAYS)
@@ -199,7 +211,7 @@ def new_run(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield folder
         check_target(path, overwrite=overwrite)  # another run may have come first
         with output_errors(path):
-            _write_manifest(folder)
+            write_manifest(folder)
         install_folder(folder, target, replace=target.exists())
 
 
@@ -280,10 +292,47 @@ def open_derived(path: Path, name: str) -> Iterator[BufferedReader | None]:
 def verify_run(path: Path) -> list[str]:
     """Everything that is wrong with a run folder, one message each; empty when it can be trusted.
 
+    The older versions it keeps are looked at as well.
+
     Raises:
         RunError: there is no folder.
         ResourceError: its arrays do not fit into memory.
     """
+    problems = _problems(path)
+    try:
+        names = version_names(path)
+    except RunError as error:
+        return [*problems, str(error)]
+    return problems + [problem for name in names for problem in _problems(path / VERSIONS / name)]
+
+
+def version_names(path: Path) -> list[str]:
+    """Names of the older versions that a run folder keeps below ``versions/``, oldest first.
+
+    Raises:
+        RunError: something else lies there, or what seems to be a version leads elsewhere.
+    """
+    found: list[tuple[int, str]] = []
+    with _opened(path) as folder:
+        try:
+            handle = os.open(VERSIONS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder.handle)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise folder.damage(VERSIONS, "is not a folder of this run") from error
+        try:
+            with os.scandir(handle) as entries:
+                for entry in entries:
+                    if not VERSION_NAME.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+                        raise folder.damage(f"{VERSIONS}/{entry.name}", "is not a version of this run")
+                    found.append((int(entry.name), entry.name))
+        finally:
+            os.close(handle)
+    return [name for _, name in sorted(found)]
+
+
+def _problems(path: Path) -> list[str]:
+    """What is wrong with one version."""
     with _memory_errors(path):
         contents, problems = _read(path, plots=True)
         if problems:
@@ -325,9 +374,10 @@ def _check_replaceable(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def _write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
+    """Write ``manifest.json`` with the size and the hash of each file of a folder that is ready but for that."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    covered = sorted(name.as_posix() for name in names if name.parts[0] != DERIVED)
+    covered = sorted(name.as_posix() for name in names if name.parts[0] not in UNLISTED)
     manifest = {"format_version": FORMAT_VERSION, "files": {name: _entry(folder / name) for name in covered}}
     (folder / MANIFEST).write_text(_json_text(manifest), encoding="utf-8")
 
@@ -422,7 +472,7 @@ def _stays_inside(name: str) -> bool:
 
 
 def _listing(handle: int, prefix: str = "") -> dict[str, os.stat_result]:
-    """Everything in a run folder but ``derived/``, by name; of its folders, what they hold.
+    """Everything in a run folder but ``derived/`` and ``versions/``, by name; of its folders, what they hold.
 
     A folder in a folder stands for itself, and so counts as something that is not a file.
     """
@@ -432,7 +482,7 @@ def _listing(handle: int, prefix: str = "") -> dict[str, os.stat_result]:
             status = entry.stat(follow_symlinks=False)
             if prefix or not stat.S_ISDIR(status.st_mode):
                 found[prefix + entry.name] = status
-            elif entry.name != DERIVED:
+            elif entry.name not in UNLISTED:
                 found |= _listing_below(handle, entry.name)
     return found
 
@@ -502,7 +552,7 @@ def _run(path: Path, contents: Mapping[str, bytes]) -> Run:
     return Run(
         path=path,
         config=_config(folder, contents[CONFIG]),
-        model=model,
+        model=_migrated(model),
         arrays=_arrays(folder, contents[ARRAYS]),
         metrics=_json(folder, METRICS, contents[METRICS]) if METRICS in contents else None,
     )
@@ -527,6 +577,18 @@ def _check_version(folder: _Folder, name: str, document: Mapping[str, Any]) -> N
             f"{folder.path / name}: format version {version} is newer than the {FORMAT_VERSION} that this "
             "tsforecast reads. Upgrade tsforecast, or train again with this one."
         )
+
+
+def _migrated(model: dict[str, Any]) -> dict[str, Any]:
+    """What a run of an older format says, in the words of this one; on the disk it stays as it is."""
+    for version in range(model["format_version"], FORMAT_VERSION):
+        model = MIGRATIONS[version](model)
+    return model
+
+
+def _from_1(model: dict[str, Any]) -> dict[str, Any]:
+    """Before there were updates: each run is the first version, and what it held back was the test part or nothing."""
+    return {"version": 1, "held_back": None, **model}
 
 
 def _config(folder: _Folder, data: bytes) -> Config:
@@ -561,3 +623,7 @@ def _n_not_finite(name: str, array: npt.NDArray[Any]) -> int:
     if not np.issubdtype(array.dtype, np.inexact):
         return 0
     return array.size - int(np.isfinite(array).sum())
+
+
+# From each older format to the one after it. The model keeps the number it was written with.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}

@@ -27,6 +27,7 @@ __all__ = [
     "Quiet",
     "Set",
     "Verbose",
+    "command_line",
     "duration",
     "print_data",
     "start_messages",
@@ -90,6 +91,11 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
         log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     log.propagate = False
+
+
+def command_line() -> list[str]:
+    """The words that started this process, without the folders of the program."""
+    return [Path(sys.argv[0]).name.replace("__main__.py", "tsforecast"), *sys.argv[1:]]
 
 
 def print_data(text: str) -> None:

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 import tsforecast
-from tsforecast.cli import backtest, check, compare, config, init, inspect, predict, report, train
+from tsforecast.cli import (
+    backtest,
+    check,
+    compare,
+    config,
+    init,
+    inspect,
+    predict,
+    report,
+    train,
+    update,
+    verify,
+)
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
@@ -38,6 +50,9 @@ app.command("backtest", short_help="Judge a config or a run by forecasts of the 
 app.command("compare", short_help="Train several cells alike: which one here?")(compare.compare)
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
 app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
+app.command("update", short_help="Learn from new rows, and keep the better model.")(update.update)
+app.command("rollback", short_help="Bring back what the last update replaced.")(update.rollback)
+app.command("verify", short_help="Is a run folder as it was written? Can it be made again?")(verify.verify)
 app.add_typer(config.app, name="config")
 
 

@@ -125,8 +125,9 @@ def from_storage(
     Raises:
         RunError: weights and settings do not fit each other.
     """
-    features = Features.from_json(values["features"])
-    network = build_network(settings, features, direct_steps=values.get("direct_steps", 0))
+    features, direct_steps = Features.from_json(values["features"]), values.get("direct_steps", 0)
+    _check_shapes(arrays, settings, features, direct_steps)
+    network = build_network(settings, features, direct_steps=direct_steps)
     weights = {
         name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
         for name, array in arrays.items()
@@ -158,6 +159,28 @@ def from_storage(
         integer=values.get("integer", False),
         falls_back=arrays.get("falls_back"),
     )
+
+
+def _check_shapes(arrays: Arrays, settings: ModelConfig, features: Features, direct_steps: int) -> None:
+    """Compares the shapes of the weights with those the settings ask for, before any memory is taken for them.
+
+    Raises:
+        RunError: names the first that differs.
+    """
+    with torch.device("meta"):
+        wanted = build_network(settings, features, direct_steps=direct_steps).state_dict()
+    for name, weight in wanted.items():
+        found = arrays.get(WEIGHTS + name)
+        if found is not None and found.shape != tuple(weight.shape):
+            raise RunError(
+                f"model.safetensors: {WEIGHTS + name!r} has shape {found.shape}, and config.yaml asks for "
+                f"{tuple(weight.shape)}; restore the folder from a copy, or train again."
+            )
+        if found is None and name != "mix.weight":
+            raise RunError(
+                f"model.safetensors: {WEIGHTS + name!r} is missing, which config.yaml asks for; restore the folder "
+                "from a copy, or train again."
+            )
 
 
 def _spread(values: Mapping[str, Any], arrays: Arrays) -> Spread:
