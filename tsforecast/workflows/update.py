@@ -46,7 +46,7 @@ __all__ = ["CHAMPION", "KEEP", "Updated", "report", "rollback", "update"]
 
 log = logging.getLogger(__name__)
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 KEEP = 3
 HISTORY = "history.jsonl"
 # By which the winner is told, the first that is defined; MASE is not where no series ever changes.
@@ -168,12 +168,14 @@ def report(updated: Updated) -> str:
     path = updated.path
     if updated.scores is None:
         return _nothing_judged(updated)
-    season = updated.scores.season_length
+    scores = updated.scores
+    table = replace(scores, by_model=scores.by_model.rename(index={updated.name: CHALLENGER}))
     lines = [
-        f"{updated.n_new} new rows; judged by the newest {updated.window}, "
-        f"of {updated.scores.n_series} series, which neither model had seen:",
-        model_lines(updated.scores, SHOWN),
-        legend(SHOWN, season_length=season),
+        f"{updated.n_new} new rows; judged by the newest {updated.window} of {scores.n_series} series, unseen by both",
+        "",
+        model_lines(table, SHOWN),
+        legend(SHOWN, season_length=scores.season_length),
+        "",
         _verdict(updated),
     ]
     if updated.replaced:
@@ -187,11 +189,7 @@ def report(updated: Updated) -> str:
 
 
 def _nothing_judged(updated: Updated) -> str:
-    found = (
-        "no row is new"
-        if updated.n_new == 0
-        else "1 row is new, and one to learn from and one to judge by are needed"
-    )
+    found = "No row is new" if updated.n_new == 0 else "1 row is new, and another is needed to learn from"
     return f"{found}: {updated.path} stays at version {updated.version}.\n"
 
 
@@ -201,7 +199,7 @@ def _verdict(updated: Updated) -> str:
     if math.isnan(champion) or math.isnan(challenger):
         return "The champion stays: nothing of the newest rows can be scored."
     change = abs(challenger / champion - 1) if champion else math.inf
-    size = f"{change:.1%}" if math.isfinite(change) and change >= 0.0005 else "hardly"
+    size = f"{100 * change:.1f} %" if math.isfinite(change) and change >= 0.0005 else "hardly"
     if updated.replaced:
         text = f"The challenger wins: {metric} {challenger:.4g}, {size} better than the champion's {champion:.4g}."
     elif challenger == champion:
@@ -271,7 +269,7 @@ TOLD = ("new_rows", "window", "metric", "champion", "challenger", "seasonal_naiv
 
 
 def _new_rows(run: LoadedRun, panel: Panel) -> IntArray:
-    """Rows at the end of each series that the run has not learned from, ``(n_series,)``; all of one it does not know."""
+    """Rows at the end of each series that the run has not learned from, ``(n_series,)``; all of an unknown one."""
     until = learned_until(run, panel.axis)
     last = panel.positions(panel.last_cutoffs)
     learned = np.array([until.get(name, -1) for name in panel.unique_ids], dtype=np.int64)

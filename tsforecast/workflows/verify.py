@@ -182,8 +182,8 @@ def _cut_of(run: Run, config: Config) -> Cut:
             return cut
     raise RunError(
         f"{run.path}: the data up to {newest} is no longer what the run was trained on (SHA-256 "
-        f"{data_hash(read.panel)[:12]}…, then {run.model['data_hash'][:12]}…), so there is nothing to compare; give the "
-        f"old rows: `tsforecast verify --replay {run.path} DATA`."
+        f"{data_hash(read.panel)[:12]}…, then {run.model['data_hash'][:12]}…), so there is nothing to compare; "
+        f"give the old rows: `tsforecast verify --replay {run.path} DATA`."
     )
 
 
@@ -199,11 +199,11 @@ def _compared(run: Run, made: Made) -> tuple[str, list[str]]:
         return "Trained again: the same weights and the same forecast, to the last bit.", []
     apart = _apart(pd.read_csv(io.StringIO(stored)), pd.read_csv(io.StringIO(again)))
     if apart <= TOLERANCE:
-        return (
+        text = (
             f"Trained again: the forecasts agree to {apart:.1e} of their size, which is rounding; "
-            f"{len(other)} of {len(weights)} arrays of the model are not the same to the last bit.",
-            [],
+            f"{len(other)} of {len(weights)} arrays of the model are not the same to the last bit."
         )
+        return text, []
     where = f"{run.path}: trained again"
     problems = [
         f"{where}, the forecasts are up to {apart:.2g} of their size apart (at most {TOLERANCE:g} is rounding)."
