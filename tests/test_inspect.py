@@ -131,7 +131,9 @@ def test_what_a_stacked_or_bidirectional_net_knows_is_measured_through_all_of_it
     moved = x.clone()
     moved[0, 0, 0] = 1e-2
     with torch.no_grad():
-        change = (run.model.network.seen_by_head(moved) - run.model.network.seen_by_head(x)).abs().max()
+        network = run.model.network
+        states = [network.seen_by_head(network.encoded(inputs)) for inputs in (moved, x)]
+        change = (states[0] - states[1]).abs().max()
     assert change > 1e-5
     assert seen.influence[LOOKBACK - 1] > 0.05
 

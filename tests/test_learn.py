@@ -59,7 +59,7 @@ def test_a_trial_leaves_no_trace_in_the_training(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "LEAST_TRIAL", 2)
     chosen = learned(config())
     given = learned(config(scaling=chosen.config.scaling))
-    assert chosen.fit.history[-1]["loss"] == given.fit.history[-1]["loss"]
+    assert chosen.fits[0].history[-1]["loss"] == given.fits[0].history[-1]["loss"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("1.5m", 90), ("2h", 7200)])

@@ -81,7 +81,9 @@ def test_an_untrained_network_is_a_naive_forecast_and_learns_to_be_another() -> 
     torch.nn.init.normal_(network.mix.weight)
     hidden, _ = network.recurrence(x)
     moved = hidden @ network.mix.weight.T
-    torch.testing.assert_close(network(x)[0][..., 0], x[..., 0] * moved[..., 0] + x[..., 1] * (1 + moved[..., 1]))
+    torch.testing.assert_close(
+        network(x)[0][..., 0], x[..., 0] * moved[..., 0] + x[..., 1] * (1 + moved[..., 1])
+    )
 
 
 def test_the_base_of_a_reservoir_is_the_same_at_each_step() -> None:

@@ -57,7 +57,7 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "lead_time": lambda path: plot_error_by_lead_time(
         path, by_lead_time=lead_times(lstm=[1, 2], naive=[2, 3])
     ),
-    "training": lambda path: plot_training_curve(path, history=TRAINING, best_step=20),
+    "training": lambda path: plot_training_curve(path, courses=[(TRAINING, 20)]),
 }
 every_drawing = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
 
@@ -241,12 +241,12 @@ def test_a_model_without_any_error_is_drawn(svg: Path) -> None:
 
 
 def test_the_training_curve_marks_the_best_step_with_its_score(svg: Path) -> None:
-    plot_training_curve(svg, history=TRAINING, best_step=20)
+    plot_training_curve(svg, courses=[(TRAINING, 20)])
     assert "best: 1.250 at step 20" in texts(svg)
 
 
 def test_a_training_without_validations_is_drawn(svg: Path) -> None:
-    plot_training_curve(svg, history=[], best_step=0)
+    plot_training_curve(svg, courses=[([], 0)])
     assert "Training loss" in texts(svg)
 
 

@@ -376,7 +376,7 @@ def test_intervals_of_summed_differences_widen_and_cover_a_random_walk(tmp_path:
     frames = [
         pd.DataFrame({"unique_id": f"w{k:02}", "ds": ds, "y": walk[:74]}) for k, walk in enumerate(walks)
     ]
-    forecast = run_of(tmp_path, pd.concat(frames), difference=1, season_length=1).forecast
+    forecast = run_of(tmp_path, pd.concat(frames), difference=1, season_length=1, lookback=24).forecast
     low, high = (forecast[name].to_numpy().reshape(60, 6) for name in ("q0.1", "q0.9"))
     width = (high - low).mean(axis=0)
     assert width[5] / width[0] == pytest.approx(6**0.5, rel=0.3)

@@ -25,7 +25,9 @@ def write(folder: Path, number: int) -> None:
     """A small run that says which version it is, in the same words as an update."""
     fill(folder, number)
     model = json.loads((folder / "model.json").read_text()) | {"version": number, "held_back": 0}
-    write_model(folder, model=model, arrays={"weights": np.full((4, 3), number), "scale": np.asarray(float(number))})
+    write_model(
+        folder, model=model, arrays={"weights": np.full((4, 3), number), "scale": np.asarray(float(number))}
+    )
 
 
 def replace_run(path: Path, number: int, *, keep: int = 3) -> None:
@@ -114,7 +116,7 @@ def test_a_damaged_version_is_found_by_verify_and_not_brought_back(run: Path) ->
     flip(run / VERSIONS / "0001" / "model.safetensors", -1)
     (problem,) = verify_run(run)
     assert "versions/0001/model.safetensors: has changed" in problem
-    with pytest.raises(RunError, match="0001/model.safetensors: has changed"):
+    with pytest.raises(RunError, match=r"0001/model\.safetensors: has changed"):
         restore_version(run)
     assert versions(open_run(run)) == {2}  # forecasts go on
 
@@ -142,7 +144,7 @@ def test_what_is_no_version_is_named(name: str, run: Path) -> None:
 def test_a_folder_of_versions_that_leads_elsewhere_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (run / VERSIONS).symlink_to(tmp_path / "elsewhere")
-    assert "versions: is not a folder of this run" in verify_run(run)[0]
+    assert "run/versions: is a symbolic link" in verify_run(run)[0]
     with pytest.raises(RunError, match="versions: is not a folder of this run"):
         replace_run(run, 2)
 
@@ -155,11 +157,22 @@ def test_a_folder_that_is_no_run_is_not_replaced(tmp_path: Path) -> None:
     assert names(tmp_path / "thesis") == ["thesis.tex"]
 
 
-CALLS = ["open", "fsync", "mkdir", "link", "scandir", "rename", "close", "stat"]
+# What the kernel may say to each call; to others of these it says none of them.
+CALLS = [
+    ("open", errno.EIO),
+    ("open", errno.EROFS),
+    ("fsync", errno.EIO),
+    ("fsync", errno.ENOSPC),
+    ("mkdir", errno.ENOSPC),
+    ("mkdir", errno.EROFS),
+    ("link", errno.ENOSPC),
+    ("scandir", errno.EIO),
+    ("close", errno.EIO),
+    ("stat", errno.EIO),
+]
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("call", "code"), CALLS)
 @pytest.mark.parametrize("action", ["next", "back"])
 def test_the_nth_failure_leaves_one_version_or_the_other_and_what_they_keep(
     action: str, call: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -168,7 +181,9 @@ def test_the_nth_failure_leaves_one_version_or_the_other_and_what_they_keep(
     path = tmp_path / "run"
     if call != "fsync":
         monkeypatch.setattr(os, "fsync", ignore)
-    act: Callable[[], Any] = (lambda: replace_run(path, 3)) if action == "next" else (lambda: restore_version(path))
+    act: Callable[[], Any] = (
+        (lambda: replace_run(path, 3)) if action == "next" else (lambda: restore_version(path))
+    )
     old, new = ({2}, {3}) if action == "next" else ({2}, {1})
     for nth in range(1, 400):
         shutil.rmtree(path, ignore_errors=True)

@@ -37,6 +37,7 @@ from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError, ResourceError, RunError
 from tsforecast.storage.atomic import (
     clear_leftovers,
+    close,
     install_folder,
     open_folder,
     output_errors,
@@ -286,7 +287,7 @@ def open_derived(path: Path, name: str) -> Iterator[BufferedReader | None]:
                 yield stream
     finally:
         for handle in handles:
-            os.close(handle)
+            close(handle)
 
 
 def verify_run(path: Path) -> list[str]:
@@ -326,8 +327,10 @@ def version_names(path: Path) -> list[str]:
                     if not VERSION_NAME.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
                         raise folder.damage(f"{VERSIONS}/{entry.name}", "is not a version of this run")
                     found.append((int(entry.name), entry.name))
+        except OSError as error:
+            raise folder.damage(VERSIONS, f"cannot be listed ({error.strerror})") from error
         finally:
-            os.close(handle)
+            close(handle)
     return [name for _, name in sorted(found)]
 
 
@@ -416,7 +419,7 @@ def _opened(path: Path) -> Iterator[_Folder]:
     try:
         yield _Folder(handle, path)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _was_replaced(folder: _Folder) -> bool:

@@ -143,15 +143,16 @@ def watched_training(*, quiet: bool) -> Iterator[Watcher]:
     with bar, deferred_signals() as stop_signal:
         task = bar.add_task("training", total=None)
 
-        def on_plan(plan: Plan, seconds_per_step: float, device: torch.device) -> None:
+        def on_plan(plan: Plan, n_networks: int, seconds_per_step: float, device: torch.device) -> None:
             log.info(
-                "training: at most %d steps of %d windows, about %s on %s",
+                "training: %sat most %d steps of %d windows, about %s on %s",
+                f"{n_networks} networks, each " if n_networks > 1 else "",
                 plan.steps,
                 plan.batch_size,
-                duration(plan.steps * seconds_per_step),
+                duration(n_networks * plan.steps * seconds_per_step),
                 device,
             )
-            bar.update(task, total=plan.steps, completed=0)
+            bar.update(task, total=n_networks * plan.steps, completed=0)
 
         def on_final_fit(steps: int) -> None:
             bar.update(task, description="final fit", total=steps, completed=0)

@@ -513,6 +513,11 @@ class ModelConfig(_Section):
         "distribution; counts: `negative_binomial`, `zero_inflated`; values above 0: `log_normal`. `auto`: `mae`, and "
         "`mse` for `esn`. See docs/uncertainty.md.",
     )
+    ensemble: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        title="ensemble",
+        description="Networks trained one after the other, whose forecasts are pooled.",
+    )
     lags: Auto | list[PastSteps] = Field(
         default="auto",
         description="Earlier target values read beside the newest, in steps back from the step to forecast.",

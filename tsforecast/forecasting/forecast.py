@@ -16,7 +16,7 @@ from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features, WindowReader
 from tsforecast.forecasting.intervals import Spread
 from tsforecast.forecasting.paths import one_sided_units, paths_of, remapped
-from tsforecast.recurrent.network import Network
+from tsforecast.recurrent.ensemble import Forecaster, pooled
 from tsforecast.recurrent.rollout import one_step_ahead, rollout
 from tsforecast.runtime import autocast, flushed_denormals
 from tsforecast.series.naive import seasonal_naive
@@ -53,7 +53,7 @@ class FittedModel:
     """Everything a forecast needs beside the data.
 
     Attributes:
-        network: with its weights, on its device, in evaluation mode.
+        network: one or several as one, with their weights, on their device, in evaluation mode.
         features: what the network is shown.
         unique_ids: the series it was trained on.
         transform: of their values, before they are scaled.
@@ -69,7 +69,7 @@ class FittedModel:
         falls_back: which series the seasonal naive forecasts in place of the network; None where it does none.
     """
 
-    network: Network
+    network: Forecaster
     features: Features
     unique_ids: tuple[str, ...]
     transform: Transform
@@ -224,7 +224,7 @@ def forecast(
 
 
 def path_levels(
-    network: Network,
+    network: Forecaster,
     reader: WindowReader,
     cutoffs: Cutoffs,
     horizon: int,
@@ -312,7 +312,7 @@ def with_seasonal_naive(
 
 
 def forecast_levels(
-    network: Network,
+    network: Forecaster,
     reader: WindowReader,
     cutoffs: Cutoffs,
     horizon: int,
@@ -343,7 +343,7 @@ def forecast_levels(
 @flushed_denormals()
 @torch.no_grad()
 def forecast_windows(
-    network: Network,
+    network: Forecaster,
     reader: WindowReader,
     cutoffs: Cutoffs,
     horizon: int,
@@ -365,7 +365,7 @@ def forecast_windows(
         part = slice(start, start + chunk)
         batch = reader.read(cutoffs[part], horizon)
         with autocast(precision, reader.device):
-            scaled = run(network, features, batch, horizon)
+            scaled = pooled([run(member, features, batch, horizon) for member in network.members])
         y_hat[part] = batch.unscaled(scaled).cpu().numpy()
         scale[part] = batch.scale[:, 0].cpu().numpy()
     return y_hat, scale

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tsforecast.features.windows import WindowReader
+from tsforecast.features.windows import Batch, Features, WindowReader
+from tsforecast.recurrent.ensemble import Forecaster
 from tsforecast.recurrent.heads import Unit
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.rollout import Draw, rollout, sample_paths, unit_of
@@ -72,7 +73,7 @@ def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 @flushed_denormals()
 @torch.no_grad()
 def paths_of(
-    network: Network,
+    network: Forecaster,
     reader: WindowReader,
     cutoffs: Cutoffs,
     horizon: int,
@@ -105,17 +106,32 @@ def paths_of(
         part = cutoffs[start : start + chunk]
         batch = reader.read(part, horizon)
         names = [reader.unique_ids[series] for series in part.series]
-        noise = uniforms(names, seed=seed, n_paths=n_paths, horizon=horizon).reshape(-1, horizon)
-        with autocast(precision, reader.device):
-            if network.direct_steps:
-                point = rollout(network, features, batch, horizon).float().repeat_interleave(n_paths, dim=0)
-                drawn = point + torch.from_numpy(_sequences(noise, residuals)).to(point)
-            else:
-                draw = _drawing(network, unit_of(batch).repeated(n_paths), noise, residuals)
-                drawn = sample_paths(network, features, batch, horizon, draw, n_paths=n_paths)
-        scaled = drawn.double().reshape(len(part), n_paths, horizon)
-        made[start : start + chunk] = (scaled * batch.scale[:, None] + batch.center[:, None]).cpu().numpy()
+        noise = uniforms(names, seed=seed, n_paths=n_paths, horizon=horizon)
+        drawn = np.empty_like(noise)
+        for k, member in enumerate(network.members):  # the paths are dealt out to them in turn
+            dealt = slice(k, None, len(network.members))
+            with autocast(precision, reader.device):
+                drawn[:, dealt] = _drawn(member, features, batch, noise[:, dealt], residuals)
+        scale, center = (unit.cpu().numpy()[:, None] for unit in (batch.scale, batch.center))
+        made[start : start + chunk] = drawn * scale + center
     return made
+
+
+def _drawn(
+    network: Network, features: Features, batch: Batch, noise: FloatArray, residuals: FloatArray
+) -> FloatArray:
+    """Scaled paths of one network, from noise of the same shape, ``(batch, n_paths, horizon)``."""
+    n_paths, horizon = noise.shape[1:]
+    rows = noise.reshape(-1, horizon)
+    if not n_paths:
+        return noise
+    if network.direct_steps:
+        point = rollout(network, features, batch, horizon).float().repeat_interleave(n_paths, dim=0)
+        drawn = point + torch.from_numpy(_sequences(rows, residuals)).to(point)
+    else:
+        draw = _drawing(network, unit_of(batch).repeated(n_paths), rows, residuals)
+        drawn = sample_paths(network, features, batch, horizon, draw, n_paths=n_paths)
+    return drawn.double().reshape(noise.shape).cpu().numpy()
 
 
 def _drawing(network: Network, unit: Unit, noise: FloatArray, residuals: FloatArray) -> Draw:

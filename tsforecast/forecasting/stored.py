@@ -16,6 +16,7 @@ from tsforecast.features.transforms import Transform
 from tsforecast.features.windows import Features
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.forecasting.intervals import Spread
+from tsforecast.recurrent.ensemble import Forecaster, ensemble_of
 from tsforecast.recurrent.network import Network
 from tsforecast.series.panel import Panel
 from tsforecast.series.timeaxis import TimeAxis
@@ -25,6 +26,8 @@ __all__ = ["build_network", "fallbacks_from_storage", "from_storage", "tail_from
 Arrays = dict[str, npt.NDArray[Any]]
 WEIGHTS = "weights."
 SCALES = "scales."
+# What networks of earlier versions do without.
+LATER_WEIGHTS = ("mix.weight", "skip.weight")
 
 
 def build_network(
@@ -99,6 +102,7 @@ def to_storage(
             "groups": dict(model.spread.groups),
         },
         "direct_steps": model.network.direct_steps,
+        "members": len(model.network.members),
         "seed": model.seed,
         "n_paths": model.n_paths,
         "integer": model.integer,
@@ -126,21 +130,16 @@ def from_storage(
         RunError: weights and settings do not fit each other.
     """
     features, direct_steps = Features.from_json(values["features"]), values.get("direct_steps", 0)
-    _check_shapes(arrays, settings, features, direct_steps)
-    network = build_network(settings, features, direct_steps=direct_steps)
-    weights = {
-        name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
-        for name, array in arrays.items()
-        if name.startswith(WEIGHTS)
-    }
-    if network.mix is not None:  # a run from before there was one mixes nothing
-        weights.setdefault("mix.weight", torch.zeros_like(network.mix.weight))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
+    n_members = values.get("members", 1)
+    if n_members != settings.ensemble:
         raise RunError(
-            f"model.safetensors: the weights do not fit the settings in config.yaml: {error}"
-        ) from error
+            f"model.json: has {n_members!r} members, and config.yaml asks for {settings.ensemble}."
+        )
+    _check_shapes(arrays, settings, features, direct_steps=direct_steps)
+    network = ensemble_of(
+        [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
+    )
+    _load_weights(network, arrays)
     return FittedModel(
         network=network.to(device).eval(),
         features=features,
@@ -161,26 +160,51 @@ def from_storage(
     )
 
 
-def _check_shapes(arrays: Arrays, settings: ModelConfig, features: Features, direct_steps: int) -> None:
-    """Compares the shapes of the weights with those the settings ask for, before any memory is taken for them.
+def _check_shapes(arrays: Arrays, settings: ModelConfig, features: Features, *, direct_steps: int) -> None:
+    """Compares the weights with those the settings ask for, before any memory is taken for them.
 
     Raises:
         RunError: names the first that differs.
     """
     with torch.device("meta"):
-        wanted = build_network(settings, features, direct_steps=direct_steps).state_dict()
-    for name, weight in wanted.items():
-        found = arrays.get(WEIGHTS + name)
-        if found is not None and found.shape != tuple(weight.shape):
+        members = [
+            build_network(settings, features, direct_steps=direct_steps) for _ in range(settings.ensemble)
+        ]
+    for name, weight in ensemble_of(members).state_dict().items():
+        array = arrays.get(WEIGHTS + name)
+        if array is not None and array.shape != tuple(weight.shape):
             raise RunError(
-                f"model.safetensors: {WEIGHTS + name!r} has shape {found.shape}, and config.yaml asks for "
+                f"model.safetensors: {WEIGHTS + name!r} has the shape {array.shape}, and config.yaml asks for "
                 f"{tuple(weight.shape)}; restore the folder from a copy, or train again."
             )
-        if found is None and name != "mix.weight":
+        if array is None and name not in LATER_WEIGHTS:
             raise RunError(
                 f"model.safetensors: {WEIGHTS + name!r} is missing, which config.yaml asks for; restore the folder "
                 "from a copy, or train again."
             )
+
+
+def _load_weights(network: Forecaster, arrays: Arrays) -> None:
+    """Puts the stored weights into the network.
+
+    Raises:
+        RunError: they do not fit it.
+    """
+    weights = {
+        name.removeprefix(WEIGHTS): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(WEIGHTS)
+    }
+    if isinstance(network, Network):
+        for name, layer in (("mix", network.mix), ("skip", network.skip)):
+            if layer is not None:  # a run from before there was one does without
+                weights.setdefault(f"{name}.weight", torch.zeros_like(layer.weight))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"model.safetensors: the weights do not fit the settings in config.yaml: {error}"
+        ) from error
 
 
 def _spread(values: Mapping[str, Any], arrays: Arrays) -> Spread:

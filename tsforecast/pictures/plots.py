@@ -133,35 +133,42 @@ def plot_error_by_lead_time(path: Path, *, by_lead_time: pd.DataFrame, metric: s
         legend_below(figure, axes)
 
 
-def plot_training_curve(path: Path, *, history: Sequence[Mapping[str, Any]], best_step: int) -> None:
+def plot_training_curve(path: Path, *, courses: Sequence[tuple[Sequence[Mapping[str, Any]], int]]) -> None:
     """Draws validation score and training loss over the steps, and marks the step whose weights are kept.
 
     The steps of a reservoir are the ridge strengths that were tried.
 
     Args:
         path: file to write, ``.png`` or ``.svg``.
-        history: records with ``step``, ``loss`` and ``validation``; the latter two may be None.
-        best_step: step of the lowest validation score.
+        courses: of each network its records with ``step``, ``loss`` and ``validation``, of which the latter two may be
+            None, and the step of its lowest validation score.
 
     Raises:
         ConfigError: another ending, or the file cannot be written.
     """
-    steps = [record["step"] for record in history]
-    validation, loss = (_numbers(record[name] for record in history) for name in ("validation", "loss"))
     with drawing(path, width=8, height=5) as figure:
         upper, lower = figure.subplots(2, sharex=True)
-        upper.plot(steps, validation, color=BLUE, marker="o", markersize=3)
         upper.set_title("Validation error")
-        lower.plot(steps, loss, color=MUTED, marker="o", markersize=3)
         lower.set_title("Training loss")
+        history, best_step = courses[0]
+        for records, _ in courses:
+            steps = [record["step"] for record in records]
+            validation, loss = (
+                _numbers(record[name] for record in records) for name in ("validation", "loss")
+            )
+            upper.plot(steps, validation, color=BLUE, marker="o", markersize=3)
+            lower.plot(steps, loss, color=MUTED, marker="o", markersize=3)
         if history and "ridge" in history[0]:
             lower.set_xlabel("ridge strength")
-            lower.set_xticks(steps, labels=[f"{record['ridge']:g}" for record in history])
+            lower.set_xticks(
+                [record["step"] for record in history], labels=[f"{record['ridge']:g}" for record in history]
+            )
         else:
             lower.set_xlabel("step")
             lower.xaxis.set_major_locator(whole_numbers(10))
-        if best_step in steps:
-            _mark_best(upper, lower, step=best_step, score=validation[steps.index(best_step)])
+        score = {record["step"]: record["validation"] for record in history}.get(best_step)
+        if len(courses) == 1 and score is not None:
+            _mark_best(upper, lower, step=best_step, score=score)
 
 
 def _draw_series(axes: Axes, picture: SeriesPicture, *, max_ticks: int) -> None:

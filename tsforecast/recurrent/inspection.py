@@ -123,7 +123,7 @@ def input_influence(network: Network, x: Tensor, *, seed: int = 0) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     x = x.detach().requires_grad_()
-    seen = network.seen_by_head(x)
+    seen = network.seen_by_head(network.encoded(x))
     total = torch.zeros(x.shape[1])
     for _ in range(PROBES):
         probe = torch.randn(seen.shape, generator=generator).to(seen)

@@ -26,6 +26,9 @@ class Network(nn.Module):
     those of all series, moved at each step by what the cell has read: one series repeats its season, the next one its
     newest value.
 
+    What is known of the step to forecast (calendar, covariates) also reaches the forecast on a straight line beside
+    the cell: most of what a price or a weekday does is linear, and learned that way in a few steps.
+
     Args:
         cell: a name from ``CELLS``.
         input_size: features per step.
@@ -77,10 +80,18 @@ class Network(nn.Module):
         self.head = HeadLayer(seen, head, n_steps=direct_steps or 1)
         self.base = nn.Parameter(torch.empty(n_values))
         self.mix: nn.Linear | None = None
-        if not self.cell.reservoir:  # whose readout is linear, so that it can be solved
+        self.skip: nn.Linear | None = None
+        if not self.cell.reservoir:  # whose readout is solved
             self.mix = nn.Linear(self.head.linear.in_features, n_values, bias=False)
+            self.skip = nn.Linear(input_size + width - n_values, 1, bias=False)
             nn.init.zeros_(self.mix.weight)
+            nn.init.zeros_(self.skip.weight)
         self.reset_base(base)
+
+    @property
+    def members(self) -> tuple[Network, ...]:
+        """The networks that forecast: this one alone."""
+        return (self,)
 
     @property
     def has_own_spread(self) -> bool:
@@ -104,7 +115,8 @@ class Network(nn.Module):
         Returns:
             Parameters, scaled, ``(batch, time, n_parameters)``, and the state.
         """
-        hidden, state = self.recurrence(self.encoded(x), state)  # (batch, time, hidden)
+        x = self.encoded(x)
+        hidden, state = self.recurrence(x, state)  # (batch, time, hidden)
         return self._corrected(x, hidden), state
 
     def last_step(self, x: Tensor) -> Tensor:
@@ -112,23 +124,28 @@ class Network(nn.Module):
 
         The backward direction ends at the start of the window, so its last state stands there.
         """
+        x = self.encoded(x)
         return self._corrected(x[:, -1:], self.seen_by_head(x)).squeeze(1)
 
-    def all_steps(self, x: Tensor, shown: Tensor) -> Tensor:
-        """Parameters of each of the ``direct_steps``, ``(batch, direct_steps, n_parameters)``, from the last state.
+    def all_steps(self, x: Tensor, ahead: Tensor) -> Tensor:
+        """Parameters of the first of the ``direct_steps``, ``(batch, steps, n_parameters)``, from the last state.
 
         Args:
             x: inputs of the window.
-            shown: values that make the base of each step, none of them forecast, ``(batch, direct_steps, n_values)``.
+            ahead: inputs of each step, whose values are none of them forecast, ``(batch, steps, features)``.
         """
-        hidden = self.seen_by_head(x)
+        hidden = self.seen_by_head(self.encoded(x))
         correction = self.head(hidden).squeeze(1).unflatten(1, (self.direct_steps, -1))
-        return self.head.based(correction, self._base(shown, hidden))
+        return self.head.based(correction[:, : ahead.shape[1]], self._straight(self.encoded(ahead), hidden))
 
     def seen_by_head(self, x: Tensor) -> Tensor:
-        """The last state of each direction, ``(batch, 1, directions * hidden)``, which the step after is made from."""
+        """The last state of each direction, ``(batch, 1, directions * hidden)``, which the step after is made from.
+
+        Args:
+            x: inputs as :meth:`encoded` gives them.
+        """
         hidden: Tensor
-        hidden, _ = self.recurrence(self.encoded(x))  # (batch, time, directions * hidden)
+        hidden, _ = self.recurrence(x)  # (batch, time, directions * hidden)
         if not self.bidirectional:
             return hidden[:, -1:]
         forward, backward = hidden.chunk(2, dim=2)
@@ -150,14 +167,16 @@ class Network(nn.Module):
 
     def _corrected(self, x: Tensor, hidden: Tensor) -> Tensor:
         correction: Tensor = self.head(hidden)
-        return self.head.based(correction, self._base(x[..., : self.n_values], hidden))
+        return self.head.based(correction, self._straight(x, hidden))
 
-    def _base(self, shown: Tensor, hidden: Tensor) -> Tensor:
-        """What the head corrects, ``(batch, time)``, from the values that are shown, ``(batch, time, n_values)``."""
-        if self.mix is None:
+    def _straight(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """What the head corrects, ``(batch, time)``: sums of the shown values and of what is known beside them."""
+        shown = x[..., : self.n_values]
+        if self.mix is None or self.skip is None:
             return shown @ self.base
+        known: Tensor = self.skip(x[..., self.n_values :]).squeeze(-1)
         weighted: Tensor = (shown * (self.base + self.mix(hidden))).sum(-1)
-        return weighted
+        return weighted + known
 
 
 def _embedding(n_words: int) -> nn.Embedding:

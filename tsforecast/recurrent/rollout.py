@@ -135,20 +135,23 @@ def next_values(features: Features, batch: Batch, horizon: int) -> tuple[Tensor,
 
 
 def _direct(network: Network, features: Features, batch: Batch) -> Tensor:
-    """All steps from the last state; the base of a step is made of the window's values alone.
+    """All steps from the last state, and what is known of each; the values of a step are the window's alone.
 
     Where a step's lag would be a forecast, the value a whole number of lags before it stands in.
     """
     known = batch.known[:, : features.lookback]
     x = step_inputs(features, batch.values, batch.observed, known)
-    ahead = torch.arange(1, network.direct_steps + 1, device=x.device)
-    newest = batch.values[:, -1:].expand(-1, len(ahead))
+    n_steps = min(network.direct_steps, batch.known.shape[1] - features.lookback + 1)
+    ahead = torch.arange(1, n_steps + 1, device=x.device)
+    newest = batch.values[:, -1:].expand(-1, n_steps)
     shown = [newest]
     for lag in features.lags:
         back = -((ahead - 1) % lag) + lag - 1  # steps before the cutoff
         at = batch.values.shape[1] - 1 - back
         shown.append(torch.where(batch.observed[:, at] > 0, batch.values[:, at], newest))
-    return network.all_steps(x, torch.stack(shown, dim=2))
+    shown.append(batch.observed[:, -1:].expand(-1, n_steps))
+    known_ahead = batch.known[:, features.lookback - 1 :][:, :n_steps]
+    return network.all_steps(x, torch.cat([torch.stack(shown, dim=2), known_ahead], dim=2))
 
 
 def _recursive(network: Network) -> Callable[..., tuple[Tensor, Tensor]]:

@@ -31,6 +31,7 @@ from tsforecast.errors import ConfigError, ResourceError, TsforecastError
 
 __all__ = [
     "clear_leftovers",
+    "close",
     "install_folder",
     "open_folder",
     "output_errors",
@@ -87,7 +88,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(target)
         _confirm(target)
     finally:
-        os.close(handle)
+        close(handle)
         with suppress(OSError):  # renamed already, or gone with its folder
             temporary.unlink()
 
@@ -107,7 +108,7 @@ def staging_folder(target: Path) -> Iterator[Path]:
         with _body_errors(target, temporary):
             yield temporary
     finally:
-        os.close(handle)
+        close(handle)
         # After an exchange this is the old folder. What cannot be removed now, the next writer removes.
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -205,6 +206,12 @@ def open_folder(path: Path) -> int:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
+def close(handle: int) -> None:
+    """Closes a descriptor that nothing was written through, so that what may fail in it concerns nobody."""
+    with suppress(OSError):
+        os.close(handle)
+
+
 def clear_leftovers(target: Path) -> None:
     """Remove what dead writers of ``target`` left beside it, and bring back a folder they had set aside."""
     for aside in _siblings(target, "old"):
@@ -294,7 +301,7 @@ def _claim(target: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
         # A writer that tidies up may have come between creation and lock, and taken it for a leftover.
         if _lock(handle) is not False and _is_at(handle, temporary):
             return temporary, handle
-        os.close(handle)
+        close(handle)
 
 
 def _create_file(path: Path) -> int:
@@ -340,7 +347,7 @@ def _remove_if_unheld(leftover: Path) -> None:
         if _lock(handle):
             _remove(leftover)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _remove(path: Path) -> None:
@@ -355,7 +362,7 @@ def _fsync(path: Path) -> None:
     try:
         os.fsync(handle)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _fsync_tree(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,23 @@ class Watcher:
     """What the outside may see and say while training runs.
 
     Attributes:
-        on_plan: called before training with the plan, the seconds one step takes, and the device.
+        on_plan: called before training with the plan, the networks that are trained by it, the seconds one step
+            takes, and the device.
         on_final_fit: called before the final fit with its number of steps.
-        on_step: called after each step with its number.
+        on_step: called after each step with its number, counted on from one network to the next.
         on_validation: called with each record of the history.
         stop_signal: number of the signal that asks training to stop, or None to go on.
     """
 
-    on_plan: Callable[[Plan, float, torch.device], None] = _look_away
+    on_plan: Callable[[Plan, int, float, torch.device], None] = _look_away
     on_final_fit: Callable[[int], None] = _look_away
     on_step: Callable[[int], None] = _look_away
     on_validation: Callable[[dict[str, Any]], None] = _look_away
     stop_signal: Callable[[], int | None] = _look_away
+
+    def after(self, steps: int) -> Watcher:
+        """The same for a training that comes after so many steps of others."""
+        return replace(self, on_step=lambda step: self.on_step(steps + step))
 
 
 @flushed_denormals()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from tsforecast.forecasting.forecast import (
 from tsforecast.forecasting.intervals import Spread, fit_spread
 from tsforecast.forecasting.paths import one_sided_units
 from tsforecast.forecasting.stored import build_network
+from tsforecast.recurrent.ensemble import Forecaster, ensemble_of
 from tsforecast.recurrent.layers import Stepwise
 from tsforecast.recurrent.network import Network
 from tsforecast.recurrent.reservoir import draw_reservoir
@@ -80,6 +82,8 @@ LEAST_STEPS = 10
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 # Steps by which the time of a training is estimated.
 TIMED_STEPS = 10
+# Seeds of the members of an ensemble lie so far apart that those of seeds 1, 2, 3 are not the same.
+MEMBER_SEEDS = 7919
 # The final fit goes on from the best weights for this share of their steps, at this share of the learning rate.
 FINAL_STEPS = 0.25
 FINAL_RATE = 0.3
@@ -97,14 +101,16 @@ class Learned:
     Attributes:
         model: stopped by the validation part.
         plan: of its training.
-        fit: how that went.
+        fits: how that went, for each member of the ensemble.
+        score: of the whole on the validation part, lower is better.
         config: as given, with what the fit itself chose (the scaling, a reservoir's ridge strength).
         base: the shown value that the untrained network returns; None: their usual size.
     """
 
     model: FittedModel
     plan: Plan
-    fit: Fit
+    fits: tuple[Fit, ...]
+    score: float
     config: Config
     base: int | None
 
@@ -135,25 +141,37 @@ def learn(
     watcher = watcher or Watcher()
     config = _with_scaling(panel, config, device=device, watcher=watcher)
     ground = _ground(panel, config, device=device)
-    network, features, plan, validation = ground.network, ground.features, ground.plan, ground.validation
+    plan, validation = ground.plan, ground.validation
+    members: list[Network] = []
+    fits: list[Fit] = []
     config = ground.config
-    if network.cell.reservoir:
-        done, config = _fit_reservoir(
-            network, ground.reader, ground.windows, plan, config, validation, watcher=watcher
-        )
-    else:
-        sampler = Sampler(ground.reader, ground.windows, plan)
-        watcher.on_plan(plan, seconds_per_step(network, features, sampler, plan), device)
-        done = fit(
-            network,
-            features,
-            sampler,
-            plan,
-            validate=validation.score,
-            checkpoint=checkpoint,
-            fingerprint=fingerprint,
-            watcher=watcher,
-        )
+    for number in range(config.model.ensemble):
+        member = ground.untrained(number, device=device)
+        if member.cell.reservoir:
+            # The ridge strength that is best for the first reservoir is taken for those that are drawn like it.
+            done, config = _fit_reservoir(
+                member, ground.reader, ground.windows, plan, config, validation, watcher=watcher
+            )
+        else:
+            its_plan = ground.plan_of_member(number)
+            sampler = Sampler(ground.reader, ground.windows, its_plan)
+            if number == 0:
+                of_step = seconds_per_step(member, ground.features, sampler, plan)
+                watcher.on_plan(plan, config.model.ensemble, of_step, device)
+            done = fit(
+                member,
+                ground.features,
+                sampler,
+                its_plan,
+                validate=validation.score,
+                checkpoint=checkpoint_of_member(checkpoint, number) if checkpoint else None,
+                fingerprint=fingerprint,
+                watcher=watcher.after(number * plan.steps),
+            )
+        members.append(member)
+        fits.append(done)
+    network = ensemble_of(members)
+    features = ground.features
     falls_back = validation.lost(network) if config.forecast.fallback == "seasonal_naive" else None
     model = FittedModel(
         network=network,
@@ -171,7 +189,13 @@ def learn(
         integer=config.forecast.integer,
         falls_back=falls_back,
     )
-    return Learned(model=model, plan=plan, fit=done, config=config, base=ground.base)
+    score = fits[0].best_score if len(fits) == 1 else validation.score(network)
+    return Learned(model=model, plan=plan, fits=tuple(fits), score=score, config=config, base=ground.base)
+
+
+def checkpoint_of_member(folder: Path, number: int) -> Path:
+    """Where a member of an ensemble is saved: the first in the folder of the training itself."""
+    return folder / str(number) if number else folder
 
 
 def _with_scaling(panel: Panel, config: Config, *, device: torch.device, watcher: Watcher) -> Config:
@@ -184,11 +208,11 @@ def _with_scaling(panel: Panel, config: Config, *, device: torch.device, watcher
     for name in TRIED_SCALINGS if steps and config.model.cell != "esn" else ():
         ground = _ground(panel, config.model_copy(update={"scaling": name}), device=device)
         trial = replace(ground.plan, steps=steps, validate_every=steps)
-        sampler = Sampler(ground.reader, ground.windows, trial)
+        sampler, network = Sampler(ground.reader, ground.windows, trial), ground.untrained(device=device)
         # It is quick, so that only a signal to stop is of interest outside.
         alone = Watcher(stop_signal=watcher.stop_signal)
-        fit(ground.network, ground.features, sampler, trial, validate=None, watcher=alone)
-        scores[name] = ground.validation.score(ground.network)
+        fit(network, ground.features, sampler, trial, validate=None, watcher=alone)
+        scores[name] = ground.validation.score(network)
         log.debug("scaling %s: validation MASE %.4f after %d steps", name, scores[name], steps)
     chosen = min(scores, key=scores.__getitem__) if scores else TRIED_SCALINGS[0]
     return config.model_copy(update={"scaling": chosen})
@@ -222,11 +246,15 @@ def within_budget(panel: Panel, config: Config, *, device: torch.device) -> Conf
     if training.budget is None or config.model.cell == "esn":
         return config
     ground = _ground(panel, config.model_copy(update={"scaling": TRIED_SCALINGS[0]}), device=device)
-    sampler = Sampler(ground.reader, ground.windows, ground.plan)
-    of_step = seconds_per_step(ground.network, ground.features, sampler, ground.plan)
-    of_validations = _seconds_per_validation(ground) * (VALIDATIONS + 1 + len(TRIED_SCALINGS))
+    network = ground.untrained(device=device)
+    of_step = seconds_per_step(
+        network, ground.features, Sampler(ground.reader, ground.windows, ground.plan), ground.plan
+    )
+    n_members = config.model.ensemble
+    of_validation = _seconds_per_validation(ground, network.eval())
+    of_validations = of_validation * (n_members * (VALIDATIONS + 1) + len(TRIED_SCALINGS))
     left = seconds_of(training.budget) - of_validations
-    per_step = 1 + (FINAL_STEPS if training.final_fit else 0.0) + trial_share(config)
+    per_step = n_members * (1 + (FINAL_STEPS if training.final_fit else 0.0)) + trial_share(config)
     steps = max(LEAST_STEPS, int(left / (of_step * per_step)))
     log.info("training.budget: %s are %d steps", training.budget, steps)
     return config.model_copy(
@@ -234,9 +262,9 @@ def within_budget(panel: Panel, config: Config, *, device: torch.device) -> Conf
     )
 
 
-def _seconds_per_validation(ground: _Ground) -> float:
+def _seconds_per_validation(ground: _Ground, network: Network) -> float:
     started = time.monotonic()
-    ground.validation.score(ground.network.eval())
+    ground.validation.score(network)
     return time.monotonic() - started
 
 
@@ -248,7 +276,7 @@ def seconds_of(duration: str) -> float:
 def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:
     """CPU seconds of one training step and of one validation, from a few of each; no steps for a reservoir."""
     ground = _ground(panel, config, device=device)
-    network, plan = ground.network.eval(), replace(ground.plan, steps=TIMED_STEPS)
+    network, plan = ground.untrained(device=device).eval(), replace(ground.plan, steps=TIMED_STEPS)
     ground.validation.score(network)  # the first of everything takes longer
     of_validation = -time.process_time()
     ground.validation.score(network)
@@ -267,7 +295,6 @@ def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tup
 class _Ground:
     """What a training starts from: an untrained network, and windows before the validation part."""
 
-    network: Network
     base: int | None
     features: Features
     plan: Plan
@@ -280,6 +307,21 @@ class _Ground:
     calibration: _Held
     config: Config
 
+    def plan_of_member(self, number: int) -> Plan:
+        """The plan with the seed of a member of the ensemble; that of the first is the training's own."""
+        return replace(self.plan, seed=(self.plan.seed + number * MEMBER_SEEDS) % 2**32)
+
+    def untrained(self, number: int = 0, *, device: torch.device) -> Network:
+        """A member of the ensemble before its training."""
+        model, seed = self.config.model, self.plan_of_member(number).seed
+        seed_everything(seed)
+        direct_steps = self.plan.horizon if self.config.forecast.strategy == "direct" else 0
+        network = build_network(model, self.features, direct_steps=direct_steps)
+        network.reset_base(self.base)
+        if network.cell.reservoir:
+            _draw_reservoir(network, model, seed=seed)
+        return network.to(device)
+
 
 def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     plan = plan_of(config)
@@ -291,20 +333,13 @@ def _ground(panel: Panel, config: Config, *, device: torch.device) -> _Ground:
     windows = _windows(seen, features, plan, transform)
     scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
     _warn_of_lost_changes(seen, features)
-    seed_everything(plan.seed)
     base = _best_base(seen, features, plan, differenced=transform.difference > 0)
-    direct_steps = plan.horizon if config.forecast.strategy == "direct" else 0
-    network = build_network(config.model, features, direct_steps=direct_steps)
-    network.reset_base(base)
-    if network.cell.reservoir:
-        _draw_reservoir(network, config.model, seed=plan.seed)
     held = partial(_Held, config=config, features=features, transform=transform, scales=scales, device=device)
     calibration = config.split.calibration
     stopping, measuring = _halves(panel, config) if calibration == "series" else (None, None)
     validation = held(before, steps=cast(int, config.split.validation), among=stopping)
     steps = cast(int, config.split.validation if calibration == "series" else calibration)
     return _Ground(
-        network=network.to(device),
         base=base,
         features=features,
         plan=plan,
@@ -382,7 +417,9 @@ def learn_all(
         learned.model,
         panel,
         learned.config,
-        plan=_further(learned.plan, steps=round(FINAL_STEPS * learned.fit.best_step), seed=1),
+        plan=learned.plan,
+        steps_of=[round(FINAL_STEPS * done.best_step) for done in learned.fits],
+        seed=1,
         base=learned.base,
         watcher=watcher or Watcher(),
         device=device,
@@ -395,7 +432,7 @@ def learn_on(
     config: Config,
     *,
     since: IntArray,
-    steps: int,
+    best_steps: Sequence[int],
     seed: int,
     device: torch.device,
     watcher: Watcher | None = None,
@@ -409,7 +446,7 @@ def learn_on(
         panel: the rows to learn from.
         config: as resolved when the model was trained.
         since: row after the last one that each series was learned from, ``(n_series,)``.
-        steps: optimiser steps of the training that is gone on with.
+        best_steps: steps to the best weights of each member in the training that is gone on with, 0 for all steps.
         seed: told apart from those of other warm starts.
         device: where to train.
         watcher: progress and stop signals.
@@ -421,8 +458,9 @@ def learn_on(
     """
     plan = plan_of(config)
     network = copy.deepcopy(model.network)
-    if isinstance(network.recurrence, nn.RNNBase):
-        network.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
+    for member in network.members:
+        if isinstance(member.recurrence, nn.RNNBase):
+            member.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
     known = replace(
         model,
         network=network,
@@ -438,22 +476,13 @@ def learn_on(
         known,
         panel,
         config,
-        plan=_further(plan, steps=max(LEAST_STEPS, round(FINAL_STEPS * steps)), seed=1 + seed),
+        plan=plan,
+        steps_of=[max(LEAST_STEPS, round(FINAL_STEPS * (steps or plan.steps))) for steps in best_steps],
+        seed=1 + seed,
         base=base,
         since=since,
         watcher=watcher or Watcher(),
         device=device,
-    )
-
-
-def _further(plan: Plan, *, steps: int, seed: int) -> Plan:
-    """The plan of a training that goes on for a while."""
-    return replace(
-        plan,
-        steps=steps,
-        learning_rate=FINAL_RATE * plan.learning_rate,
-        validate_every=max(1, steps // 5),
-        seed=plan.seed + seed,
     )
 
 
@@ -463,6 +492,8 @@ def _go_on(
     config: Config,
     *,
     plan: Plan,
+    steps_of: Sequence[int],
+    seed: int,
     base: int | None,
     since: IntArray | None = None,
     device: torch.device,
@@ -477,16 +508,25 @@ def _go_on(
     windows = _windows(seen, features, plan, model.transform)
     reader = WindowReader(seen, features, scales, horizon=plan.horizon, device=device)
     if model.network.cell.reservoir:
-        model.network.reset_base(base)
-        seeded = replace(plan, seed=config.training.seed)
-        _fit_reservoir(model.network, reader, windows, seeded, config, None, watcher=watcher)
+        for member in model.network.members:
+            member.reset_base(base)
+            _fit_reservoir(member, reader, windows, plan, config, None, watcher=watcher)
         return model
-    if plan.steps == 0:
-        return model
-    watcher.on_final_fit(plan.steps)
     if since is not None:
         windows = _new_ones_twice(windows, since, horizon=plan.horizon)
-    fit(model.network, features, Sampler(reader, windows, plan), plan, validate=None, watcher=watcher)
+    watcher.on_final_fit(sum(steps_of))
+    for number, (member, steps) in enumerate(zip(model.network.members, steps_of, strict=True)):
+        if steps == 0:
+            continue
+        further = replace(
+            plan,
+            steps=steps,
+            learning_rate=FINAL_RATE * plan.learning_rate,
+            validate_every=max(1, steps // 5),
+            seed=plan.seed + seed + number * MEMBER_SEEDS,
+        )
+        its_watcher = watcher.after(sum(steps_of[:number]))
+        fit(member, features, Sampler(reader, windows, further), further, validate=None, watcher=its_watcher)
     return model
 
 
@@ -675,7 +715,7 @@ def _sample(cutoffs: Cutoffs, *, seed: int, most: int = MAX_WINDOWS) -> Cutoffs:
     return cutoffs[np.sort(chosen)]
 
 
-def judged_by_squares(network: Network) -> bool:
+def judged_by_squares(network: Forecaster) -> bool:
     """Whether a training is stopped by the root mean squared error, RMSSE, and not by the MASE."""
     return network.head.kind.is_mean and not network.cell.reservoir
 
@@ -717,7 +757,7 @@ class _Held:
         if np.isnan(self._y / self._unit).all():  # nothing ever changed: any unit will do
             self._unit = np.ones((len(unit), 1))
 
-    def score(self, network: Network) -> float:
+    def score(self, network: Forecaster) -> float:
         """Mean error over the windows in units of the seasonal error before them: the MASE that is reported.
 
         A head that forecasts means is judged by the root of the mean squared error: by the absolute one it would be
@@ -729,7 +769,7 @@ class _Held:
             return float(np.sqrt(np.nanmean(np.square(errors))))
         return float(np.nanmean(errors))
 
-    def lost(self, network: Network) -> BoolArray:
+    def lost(self, network: Forecaster) -> BoolArray:
         """Which series the network does not forecast better than the seasonal naive, ``(n_series,)``."""
         levels, _ = self._forecast(network)
         y_hat = self._transform.inverse(levels, self._cutoffs.series)
@@ -742,7 +782,7 @@ class _Held:
         lost: BoolArray = np.where(n_windows >= ENOUGH_TO_JUDGE, gains <= 0, gains.sum() <= 0)
         return lost
 
-    def spread(self, network: Network, falls_back: BoolArray | None) -> Spread:
+    def spread(self, network: Forecaster, falls_back: BoolArray | None) -> Spread:
         """Interval widths from the errors on the curve, where the intervals are made as well.
 
         Args:
@@ -775,7 +815,7 @@ class _Held:
             residuals=self._residuals(network),
         )
 
-    def _residuals(self, network: Network) -> FloatArray:
+    def _residuals(self, network: Forecaster) -> FloatArray:
         """Errors of the fed-back quantity, in the unit of the network, of windows that have all of them.
 
         One step ahead, as a path adds one to each of its steps; of whole horizons where a network feeds nothing back.
@@ -793,7 +833,7 @@ class _Held:
         whole = errors[np.isfinite(errors).all(axis=1)]
         return whole if len(whole) else np.nan_to_num(errors)
 
-    def _forecast(self, network: Network) -> tuple[FloatArray, FloatArray]:
+    def _forecast(self, network: Forecaster) -> tuple[FloatArray, FloatArray]:
         return forecast_levels(
             network,
             self._reader,

@@ -196,7 +196,7 @@ def compare(
     _, read = resolve_and_part(config, read_data(config, source))
     tell_failures([replace(failure, forecast="") for failure in read.failures])
     panel = read.panel
-    by_cell = {name: resolve(with_cell(config, name), panel) for name in cells}
+    by_cell = {name: _alone(resolve(with_cell(config, name), panel)) for name in cells}
     any_config = by_cell[cells[0]]
     scores = _baseline_scores(panel, any_config)
     trials: list[Trial] = []
@@ -326,12 +326,17 @@ def _trial(
         mase=float(own["mase"]),
         skill=float(own["skill"]),
         parameters=sum(weight.numel() for weight in weights),
-        steps=0 if learned.model.network.cell.reservoir else learned.fit.step,
+        steps=0 if learned.model.network.cell.reservoir else learned.fits[0].step,
         seconds=seconds,
         milliseconds=_milliseconds(learned.model, panel, config.horizon),
-        history=learned.fit.history,
+        history=learned.fits[0].history,
         gradient=_gradient(learned.model, panel),
     )
+
+
+def _alone(config: Config) -> Config:
+    """The config with a single network: cells are compared, and what pooling adds, it adds to each of them."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"ensemble": 1})})
 
 
 def _with_seed(config: Config, seed: int) -> Config:
@@ -383,7 +388,7 @@ def _gradient(model: FittedModel, panel: Panel) -> GradientReach:
     """Of the top layer, over the newest windows of some series."""
     cutoffs = panel.last_cutoffs[np.flatnonzero(panel.lengths > 0)].evenly(GRADIENT_WINDOWS)
     batch = model.reader(panel, horizon=1).read(cutoffs, 1)
-    views, _ = inspect_network(model.network, teacher_forced_inputs(model.features, batch, 1))
+    views, _ = inspect_network(model.network.members[0], teacher_forced_inputs(model.features, batch, 1))
     reaches = [view.gradient for view in views if view.gradient is not None]
     return reaches[-1]
 

@@ -100,14 +100,17 @@ def inspect(run: LoadedRun, *, series: str | None = None) -> Inspection:
         run: the loaded run; its kept rows are read.
         series: ``unique_id`` of one series; None averages over the series, evenly chosen where there are many.
 
+    Of an ensemble the first network is inspected.
+
     Raises:
         ConfigError: the run has no such series.
     """
     panel, model, config = run.tail, run.model, run.config
-    cutoffs = _cutoffs(panel, series, most=windows_that_fit(model.network, model.features.lookback))
+    network = model.network.members[0]  # several are alike in what they are, not in what they learned
+    cutoffs = _cutoffs(panel, series, most=windows_that_fit(network, model.features.lookback))
     batch = model.reader(panel, horizon=1).read(cutoffs, 1)
     x = teacher_forced_inputs(model.features, batch, 1)
-    views, difference = inspect_network(model.network, x)
+    views, difference = inspect_network(network, x)
     log.debug("the instrumented pass differs from the forecasting one by at most %.1e", difference)
     seasons, calendar = cast(list[int], config.season_length), cast(list[str], config.data.calendar)
     above = (_one_above if len(cutoffs) == 1 else _average_above)(run, cutoffs, batch)
@@ -118,7 +121,7 @@ def inspect(run: LoadedRun, *, series: str | None = None) -> Inspection:
         n_series=len(cutoffs),
         views=views,
         difference=difference,
-        influence=input_influence(model.network, x).double().numpy(),
+        influence=input_influence(network, x).double().numpy(),
         n_padded=int(np.isnan(above.y).sum()) if len(cutoffs) == 1 else 0,
         calendar_seasons=[length for length in seasons if shows_season(panel.axis, calendar, length)],
     )

@@ -92,7 +92,8 @@ class Trained:
         path: the run folder.
         config: with every ``auto`` resolved.
         model: as saved.
-        fit: how the training went.
+        fits: how the training went, of each member of the ensemble.
+        validation: score of the whole on the validation part.
         panel: the data, all rows.
         scores: on the test part, or None where nothing was held back for it.
         forecast: from the end of each series.
@@ -106,7 +107,8 @@ class Trained:
     path: Path
     config: Config
     model: FittedModel
-    fit: Fit
+    fits: tuple[Fit, ...]
+    validation: float
     panel: Panel
     scores: Scores | None
     forecast: pd.DataFrame
@@ -115,6 +117,22 @@ class Trained:
     failures: tuple[Failure, ...] = ()
     cut: Cut = NO_CUT
     left_out: int = 0
+
+    @property
+    def fit(self) -> Fit:
+        """How the training of the first network went; mostly there is one."""
+        return self.fits[0]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record per validation, of several networks with the number of each."""
+        if len(self.fits) == 1:
+            return self.fit.history
+        return [
+            {"member": number} | record
+            for number, done in enumerate(self.fits, start=1)
+            for record in done.history
+        ]
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -134,10 +152,13 @@ class Trained:
             "model": model_name(self.config),
             "y_hat": _kind_of_point(self.model),
             "intervals": _intervals(self.model.spread),
-            f"validation_{_validated_by(self.model).lower()}": self.fit.best_score,
-            "best_step": self.fit.best_step,
-            "steps": self.fit.step,
-            "seconds": round(self.fit.seconds, 3),
+            f"validation_{_validated_by(self.model).lower()}": self.validation,
+            "members": len(self.fits),
+            "best_step": self.fit.best_step
+            if len(self.fits) == 1
+            else [done.best_step for done in self.fits],
+            "steps": sum(done.step for done in self.fits),
+            "seconds": round(sum(done.seconds for done in self.fits), 3),
             "fell_back": self.fell_back,
             "test": metrics_json(self.scores) if self.scores else None,
         }
@@ -282,7 +303,8 @@ def make(
             path=path,
             config=learned.config,
             model=model,
-            fit=learned.fit,
+            fits=learned.fits,
+            validation=learned.score,
             panel=panel,
             scores=test.scores if test else None,
             forecast=last_forecast(model, panel, fallbacks, config),
@@ -376,7 +398,7 @@ def _scores_or_why_not(trained: Trained) -> str:
         return scores_text(trained.scores, model_name=model_name(trained.config))
     return (
         "No test part was held back: split.test is 0, or the series are too short for one. Validation "
-        f"{_validated_by(trained.model)} of {model_name(trained.config)}: {trained.fit.best_score:.3f}.\n"
+        f"{_validated_by(trained.model)} of {model_name(trained.config)}: {trained.validation:.3f}.\n"
     )
 
 
@@ -606,7 +628,7 @@ def write_run(folder: Path, made: Made, *, receipt: Mapping[str, Any]) -> None:
 
 
 def _write(folder: Path, trained: Trained, *, origin: Mapping[str, Any]) -> None:
-    config, panel, done, scores = trained.config, trained.panel, trained.fit, trained.scores
+    config, panel, scores = trained.config, trained.panel, trained.scores
     kept = trained.model.features.history + trained.model.transform.difference + config.horizon
     values, arrays = to_storage(trained.model, panel.tail(kept), trained.fallbacks)
     values |= {
@@ -623,7 +645,7 @@ def _write(folder: Path, trained: Trained, *, origin: Mapping[str, Any]) -> None
     write_model(folder, model=values, arrays=arrays)
     write_text(folder / "config.yaml", dump_config(config))
     write_text(folder / "metrics.json", json.dumps(trained.metrics, indent=2) + "\n")
-    write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in done.history))
+    write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in trained.history))
     write_text(folder / "forecast.csv", csv_text(trained.forecast, panel.axis))
     if trained.failures:
         write_text(folder / FAILURES, failures_csv(trained.failures))
@@ -639,7 +661,8 @@ def _draw(folder: Path, trained: Trained, test: Test | None) -> None:
     y_label = target if isinstance(target, str) else ""
     if trained.forecast["unique_id"].isin(panel.unique_ids).any():
         draw_forecasts(folder / "forecast.png", panel, panel.last_cutoffs, trained.forecast, y_label=y_label)
-    plot_training_curve(folder / "training.png", history=trained.fit.history, best_step=trained.fit.best_step)
+    courses = [(done.history, done.best_step) for done in trained.fits]
+    plot_training_curve(folder / "training.png", courses=courses)
     if test:
         draw_forecasts(folder / "test.png", panel, test.cutoffs, test.forecast, y_label=y_label)
         plot_error_by_lead_time(folder / "error_by_lead_time.png", by_lead_time=test.scores.by_lead_time)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -299,7 +299,7 @@ def _challenger(
             panel,
             champion.config,
             since=panel.offsets[1:] - _new_rows(champion, panel),
-            steps=champion.metrics.get("best_step") or cast(int, champion.config.training.max_steps),
+            best_steps=_best_steps(champion),
             seed=champion.version,
             device=champion.model.device,
             watcher=watcher,
@@ -372,7 +372,8 @@ def _made(
         path=champion.path,
         config=config,
         model=model,
-        fit=_fit_of(champion),
+        fits=_fits_of(champion),
+        validation=_validation_of(champion.metrics),
         panel=panel,
         scores=test.scores,
         forecast=last_forecast(model, panel, fallbacks, config),
@@ -393,19 +394,30 @@ def _made(
     return Made(trained, test, origin, model.device)
 
 
-def _fit_of(champion: LoadedRun) -> Fit:
-    metrics = champion.metrics
-    lines = champion.files.get(HISTORY, b"").decode().splitlines()
-    score = next(
+def _best_steps(champion: LoadedRun) -> list[int]:
+    """Steps to the best weights of each member, 0 where that is not known."""
+    found = champion.metrics.get("best_step") or 0
+    n_members = len(champion.model.network.members)
+    return found if isinstance(found, list) else [found] * n_members
+
+
+def _fits_of(champion: LoadedRun) -> tuple[Fit, ...]:
+    """What is known of the training of each member."""
+    lines = [json.loads(line) for line in champion.files.get(HISTORY, b"").decode().splitlines()]
+    fits = []
+    for number, (member, best) in enumerate(
+        zip(champion.model.network.members, _best_steps(champion), strict=True), start=1
+    ):
+        own = [line for line in lines if line.get("member", 1) == number]
+        history = [{name: value for name, value in line.items() if name != "member"} for line in own]
+        fits.append(Fit(member, best_step=best, history=history))
+    fits[0].step, fits[0].seconds = champion.metrics.get("steps", 0), champion.metrics.get("seconds", 0.0)
+    return tuple(fits)
+
+
+def _validation_of(metrics: Mapping[str, Any]) -> float:
+    return next(
         (metrics[name] for name in ("validation_rmsse", "validation_mase") if name in metrics), math.nan
-    )
-    return Fit(
-        champion.model.network,
-        step=metrics.get("steps", 0),
-        best_score=score,
-        best_step=metrics.get("best_step", 0),
-        seconds=metrics.get("seconds", 0.0),
-        history=[json.loads(line) for line in lines],
     )
 
 

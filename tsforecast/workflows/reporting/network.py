@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ def training(run: Run) -> dict[str, Any]:
         Fact("Cell", model_name(run.config)),
         Fact("Layers × units", f"{run.config.model.num_layers} × {run.config.model.hidden_size}"),
         Fact("Steps", f"{metrics['steps']:,}" if "steps" in metrics else "unknown"),
-        Fact("Best step", f"{metrics['best_step']:,}" if "best_step" in metrics else "unknown"),
+        Fact("Best step", _best_steps(metrics)),
         Fact(
             "Validation MASE",
             f"{metrics['validation_mase']:.3f}" if metrics.get("validation_mase") is not None else "none",
@@ -38,36 +37,62 @@ def training(run: Run) -> dict[str, Any]:
         Fact("Seconds", f"{metrics['seconds']:.1f}" if "seconds" in metrics else "unknown"),
         Fact("Seed", str(run.config.training.seed)),
     ]
+    if metrics.get("members", 1) > 1:
+        facts.insert(1, Fact("Networks", str(metrics["members"])))
     return {"training": _training_charts(history, metrics.get("best_step")), "training_facts": facts}
 
 
-def _training_charts(history: Sequence[Mapping[str, Any]], best_step: int | None) -> list[Chart]:
+def _best_steps(metrics: Mapping[str, Any]) -> str:
+    """The step whose weights are kept, of each network."""
+    found = metrics.get("best_step")
+    if found is None:
+        return "unknown"
+    return ", ".join(f"{step:,}" for step in (found if isinstance(found, list) else [found]))
+
+
+def _training_charts(history: Sequence[Mapping[str, Any]], best_step: int | list[int] | None) -> list[Chart]:
     """Validation score and training loss over the steps; of a reservoir, over the ridge strengths tried."""
-    steps = np.array([record["step"] for record in history], dtype=np.float64)
-    if len(steps) < 2:
+    courses = [
+        [record for record in history if record.get("member") == member]
+        for member in dict.fromkeys(record.get("member") for record in history)
+    ]
+    if max(map(len, courses), default=0) < 2:
         return []
-    ridge = "ridge" in history[0]
-    ticks = (
-        {float(step): f"{record['ridge']:g}" for step, record in zip(steps, history, strict=True)}
-        if ridge
-        else None
-    )
-    if ticks and len(ticks) > 6:
-        places = list(ticks)
-        ticks = {places[k]: ticks[places[k]] for k in shown_steps(len(places), 6)}
-    marks = [float(best_step)] if best_step is not None and best_step in steps else []
-    titles = {"validation": "Validation MASE (dashed: the weights that are kept)", "loss": "Training loss"}
+    ticks = _ridge_ticks(courses[0]) if "ridge" in history[0] else None
+    one = isinstance(best_step, int) and best_step in [record["step"] for record in history]
+    titles = {
+        "validation": "Validation MASE" + (" (dashed: the weights that are kept)" if one else ""),
+        "loss": "Training loss",
+    }
     charts = []
     for key, title in titles.items():
-        values = np.array(
-            [math.nan if record[key] is None else record[key] for record in history], dtype=np.float64
-        )
-        known = np.isfinite(values)
-        if known.sum() > 1:
-            line = Line(steps[known], values[known], "own" if key == "validation" else "ink")
-            label = "ridge strength" if ridge else "step"
-            charts.append(line_chart(title=title, lines=[line], x_ticks=ticks, x_label=label, marks=marks))
+        look = "own" if key == "validation" else "ink"
+        lines = [line for records in courses if (line := _course(records, key, look)) is not None]
+        if lines:
+            charts.append(
+                line_chart(
+                    title=title,
+                    lines=lines,
+                    x_ticks=ticks,
+                    x_label="ridge strength" if ticks else "step",
+                    marks=[float(cast(int, best_step))] if one else [],
+                )
+            )
     return charts
+
+
+def _ridge_ticks(records: Sequence[Mapping[str, Any]]) -> dict[float, str]:
+    ticks = {float(record["step"]): f"{record['ridge']:g}" for record in records}
+    places = list(ticks)
+    return {places[k]: ticks[places[k]] for k in shown_steps(len(places), 6)} if len(places) > 6 else ticks
+
+
+def _course(records: Sequence[Mapping[str, Any]], key: str, look: str) -> Line | None:
+    """A quantity over the steps of one training, None where it was hardly written."""
+    found = [(record["step"], record[key]) for record in records if record[key] is not None]
+    known = np.array(found, dtype=np.float64).reshape(-1, 2)
+    known = known[np.isfinite(known[:, 1])]
+    return Line(known[:, 0], known[:, 1], look) if len(known) > 1 else None
 
 
 def gates_seen(run: Run) -> dict[str, Any]:
