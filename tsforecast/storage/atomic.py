@@ -110,7 +110,7 @@ def staging_folder(target: Path) -> Iterator[Path]:
     finally:
         close(handle)
         # After an exchange this is the old folder. What cannot be removed now, the next writer removes.
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_folder(temporary)
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def clear_leftovers(target: Path) -> None:
     """Remove what dead writers of ``target`` left beside it, and bring back a folder they had set aside."""
     for aside in _siblings(target, "old"):
         if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove_folder(aside)
         else:
             with suppress(OSError):  # another writer was quicker, or readers go on using it where it is
                 aside.rename(target)
@@ -298,9 +298,14 @@ def _claim(target: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
         handle = create(temporary)
-        # A writer that tidies up may have come between creation and lock, and taken it for a leftover.
-        if _lock(handle) is not False and _is_at(handle, temporary):
-            return temporary, handle
+        try:
+            # A writer that tidies up may have come between creation and lock, and taken it for a leftover.
+            if _lock(handle) is not False and _is_at(handle, temporary):
+                return temporary, handle
+        except OSError:
+            _remove(temporary)
+            close(handle)
+            raise
         close(handle)
 
 
@@ -352,9 +357,15 @@ def _remove_if_unheld(leftover: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """As far as that is possible; what is left the next writer removes."""
+    with suppress(OSError):  # a look that fails is raised even with ignore_errors
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fsync(path: Path) -> None:
@@ -400,4 +411,4 @@ def _exchange_in_two_steps(temporary: Path, target: Path) -> None:
     except OSError:
         aside.rename(target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove_folder(aside)
