@@ -330,11 +330,11 @@ def _judged(
         name: forecast_values(model, panel, cutoffs, steps, quantile_levels=levels)
         for name, model in ((model_name(config), challenger), (CHAMPION, champion.model))
     }
-    held_back = config.split.model_copy(update={"test": steps})
+    asked = {"split": config.split.model_copy(update={"test": steps}), "horizon": steps}
     scores = score_with_baselines(
         panel,
         cutoffs,
-        config.model_copy(update={"split": held_back}),
+        config.model_copy(update=asked),
         {name: values[..., 0] for name, values in made.items()},
         quantiles={name: values[..., 1:] for name, values in made.items()} if levels else None,
     )
