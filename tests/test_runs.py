@@ -346,7 +346,9 @@ class TestFaults:
             assert versions(open_run(run)) == {1}
             assert names(run.parent) == ["run"]
 
-    @pytest.mark.parametrize("start", ["new", "overwrite", "two steps"])
+    @pytest.mark.parametrize(
+        "start", ["new", "overwrite", "two steps", "update", "update in two steps", "rollback"]
+    )
     def test_a_kill_at_any_moment_leaves_the_old_run_or_the_new_one(self, start: str, tmp_path: Path) -> None:
         script = [sys.executable, str(KILL_SWEEP), str(tmp_path / "run"), start]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -299,12 +299,13 @@ def verify_run(path: Path) -> list[str]:
         RunError: there is no folder.
         ResourceError: its arrays do not fit into memory.
     """
-    problems = _problems(path)
-    try:
-        names = version_names(path)
-    except RunError as error:
-        return [*problems, str(error)]
-    return problems + [problem for name in names for problem in _problems(path / VERSIONS / name)]
+    with _memory_errors(path):
+        for _ in range(_ATTEMPTS):
+            with _opened(path) as folder:
+                problems = _problems(folder)
+                if not problems or not _was_replaced(folder):
+                    return problems
+    raise _restless(path)
 
 
 def version_names(path: Path) -> list[str]:
@@ -313,38 +314,63 @@ def version_names(path: Path) -> list[str]:
     Raises:
         RunError: something else lies there, or what seems to be a version leads elsewhere.
     """
-    found: list[tuple[int, str]] = []
-    with _opened(path) as folder:
-        try:
-            handle = os.open(VERSIONS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder.handle)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise folder.damage(VERSIONS, "is not a folder of this run") from error
-        try:
-            with os.scandir(handle) as entries:
-                for entry in entries:
-                    if not VERSION_NAME.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
-                        raise folder.damage(f"{VERSIONS}/{entry.name}", "is not a version of this run")
-                    found.append((int(entry.name), entry.name))
-        except OSError as error:
-            raise folder.damage(VERSIONS, f"cannot be listed ({error.strerror})") from error
-        finally:
-            close(handle)
-    return [name for _, name in sorted(found)]
+    with _opened(path) as folder, _inner(folder, VERSIONS) as kept:
+        return _version_names(kept)
 
 
-def _problems(path: Path) -> list[str]:
-    """What is wrong with one version."""
-    with _memory_errors(path):
-        contents, problems = _read(path, plots=True)
-        if problems:
-            return problems
-        try:
-            _run(path, contents)
-        except RunError as error:
-            return [str(error)]
+def _problems(folder: _Folder) -> list[str]:
+    """What is wrong with a run and with the versions it keeps."""
+    problems = _own_problems(folder)
+    try:
+        with _inner(folder, VERSIONS) as kept:
+            for name in _version_names(kept):
+                with _inner(kept, name) as version:
+                    problems += _own_problems(version)
+    except RunError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _own_problems(folder: _Folder) -> list[str]:
+    contents, problems = _read_version(folder, plots=True, also=())
+    if problems:
+        return problems
+    try:
+        _run(folder.path, contents)
+    except RunError as error:
+        return [str(error)]
     return []
+
+
+@contextmanager
+def _inner(folder: _Folder, name: str) -> Iterator[_Folder]:
+    """A folder in a folder, held open: never through a link. Where there is none, its handle is -1."""
+    handle = -1
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder.handle)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise folder.damage(name, f"is not a folder of this run ({error.strerror})") from error
+    try:
+        yield _Folder(handle, folder.path / name)
+    finally:
+        if handle >= 0:
+            close(handle)
+
+
+def _version_names(kept: _Folder) -> list[str]:
+    if kept.handle < 0:
+        return []
+    try:
+        with os.scandir(kept.handle) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError as error:
+        raise kept.damage("", f"cannot be listed ({error.strerror})") from error
+    for name, is_folder in found:
+        if not is_folder or not VERSION_NAME.fullmatch(name):
+            raise kept.damage(name, "is not a version of this run")
+    return sorted((name for name, _ in found), key=int)
 
 
 @contextmanager
@@ -402,7 +428,11 @@ def _read(path: Path, *, plots: bool, also: Sequence[str] = ()) -> tuple[dict[st
             contents, problems = _read_version(folder, plots=plots, also=also)
             if not problems or not _was_replaced(folder):
                 return contents, problems
-    raise RunError(
+    raise _restless(path)
+
+
+def _restless(path: Path) -> RunError:
+    return RunError(
         f"{path}: was replaced {_ATTEMPTS} times while it was read; run again when its writer is done."
     )
 
@@ -552,6 +582,8 @@ def _run(path: Path, contents: Mapping[str, bytes]) -> Run:
     folder = _Folder(-1, path)
     model = _json(folder, MODEL, contents[MODEL])
     _check_version(folder, MODEL, model)
+    if type(version := model.get("version", 1)) is not int or version < 1:
+        raise folder.damage(MODEL, f"version: found {version!r}, expected a whole number from 1")
     return Run(
         path=path,
         config=_config(folder, contents[CONFIG]),

@@ -81,7 +81,9 @@ def restore_version(path: Path) -> int:
     refuse_without_versions(path)
     refuse_unwritable(target, name=path)
     *older, name = version_names(path)
-    version: int = open_run(path / VERSIONS / name).model["version"]  # a damaged one does not replace another
+    version: int = open_run(path / VERSIONS / name).model.get(
+        "version", 1
+    )  # a damaged one does not replace another
     with staging_folder(target) as folder:
         with output_errors(path):
             _link_files(target / VERSIONS / name, folder)

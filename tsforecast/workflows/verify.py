@@ -90,7 +90,9 @@ def verify(path: Path) -> Verified:
     if problems:
         return Verified(path, problems=tuple(problems))
     model = open_run(path).model
-    return Verified(path, format_version=model["format_version"], version=model["version"], kept=tuple(kept))
+    return Verified(
+        path, format_version=model["format_version"], version=model.get("version", 1), kept=tuple(kept)
+    )
 
 
 def replay(found: Verified, source: str | None = None, *, watcher: Watcher | None = None) -> Verified:
@@ -109,9 +111,9 @@ def replay(found: Verified, source: str | None = None, *, watcher: Watcher | Non
     """
     run = open_run(found.path, also=(FORECAST, RECEIPT))
     receipt = json.loads(run.files.get(RECEIPT, b"{}"))
-    if run.model["version"] > 1:
+    if run.model.get("version", 1) > 1:
         raise RunError(
-            f"{found.path}: is version {run.model['version']}, the outcome of an update; --replay trains from the "
+            f"{found.path}: is version {found.version}, the outcome of an update; --replay trains from the "
             f"beginning and can retrace a version 1{_first_version(found)}."
         )
     config, notes = _as_then(run, receipt)
