@@ -251,6 +251,10 @@ def _body_errors(path: Path, temporary: Path) -> Iterator[None]:
         if _concerns(temporary, error):
             raise _translated(path, error) from error
         raise
+    except (ConfigError, ResourceError) as error:  # of a file that was written into a folder
+        if str(temporary) in (message := str(error)):
+            raise type(error)(message.replace(str(temporary), str(path))) from error
+        raise
 
 
 def _concerns(temporary: Path, error: OSError) -> bool:
