@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -107,9 +106,9 @@ def _fill_closed_streams() -> None:
             os.fstat(handle)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for handle, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+            setattr(sys, name, os.fdopen(handle, mode, encoding="utf-8", closefd=False))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
