@@ -18,7 +18,7 @@ from synthetic import config, seasonal_frame
 from test_cli import tsforecast
 
 from tsforecast.config.schema import Config
-from tsforecast.errors import ConfigError, DataError, LockedError, RunError, StoppedError
+from tsforecast.errors import DataError, LockedError, RunError, StoppedError
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.runs import open_run, verify_run, version_names
 from tsforecast.series.panel import Panel
@@ -178,31 +178,44 @@ def test_the_same_update_gives_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
-    [(72, "No row is new"), (60, "No row is new"), (73, "1 row is new, and another is needed")],
+    ("rows", "window", "words"),
+    [
+        (72, None, "No row is new."),
+        (60, None, "No row is new."),
+        (73, None, "1 row is new, and more than 1 are needed"),
+        (
+            76,
+            None,
+            "4 rows are new: half of them, 2 steps of 3 series, are too few to tell which model is better",
+        ),
+        (84, 12, "12 rows are new, and more than 12 are needed"),
+    ],
 )
-def test_too_few_new_rows_change_nothing(rows: int, words: str, run: Path) -> None:
+def test_too_few_new_rows_change_nothing_and_it_is_said_what_is_waited_for(
+    rows: int, window: int | None, words: str, run: Path
+) -> None:
     before = content(run)
-    updated = update(run, first(rows))
+    updated = update(run, first(rows), window=window)
     assert not updated.replaced
     assert report(updated).startswith(words)
     assert content(run) == before
 
 
-def test_few_new_rows_are_shared_between_learning_and_judging(run: Path) -> None:
-    assert update(run, first(76)).window == 2
-    assert update(run, first(120), window=9).window == 9
+def test_few_new_rows_are_shared_between_learning_and_judging(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", horizon=12)
+    assert update(run, first(86)).window == 7  # 21 values
+    assert update(run, first(92), window=2).window == 2
+    assert update(run, first(120), window=14).window == 14
 
 
-def test_a_window_that_leaves_nothing_to_learn_from_is_refused(run: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"--window: the newest 12 steps .* 12 rows are new, so none is left"
-    ):
-        update(run, first(84), window=12)
+def test_a_series_that_is_new_does_not_make_the_rows_of_the_others_new(run: Path) -> None:
+    more = first(72)
+    more = pd.concat([more, more[more["unique_id"] == "s0"].assign(unique_id="new")])
+    assert update(run, more).n_new == 0
 
 
 def test_new_rows_alone_are_refused_with_the_way_out(run: Path) -> None:
-    alone = CHANGED[CHANGED.groupby("unique_id").cumcount() >= 110]
+    alone = CHANGED[CHANGED.groupby("unique_id").cumcount() >= 106]
     with pytest.raises(DataError, match=r"no series is long enough .* not the new ones alone"):
         update(run, alone)
     assert verify_run(run) == []
@@ -375,6 +388,7 @@ def test_json_is_one_document_and_a_quiet_night_exits_with_0(
         "version": 1,
         "replaced": False,
         "new_rows": 0,
+        "reason": "No row is new.",
         "window": 0,
         "metric": None,
         "champion": None,
@@ -390,7 +404,7 @@ def test_json_is_one_document_and_a_quiet_night_exits_with_0(
     [
         (["update", "nowhere", "sales.csv"], 4),
         (["update", "run", "gone.csv"], 3),
-        (["update", "run", "sales.csv", "--window", "99"], 2),
+        (["update", "run", "sales.csv", "--window", "0"], 2),
         (["update", "run", "sales.csv", "--keep", "-1"], 2),
         (["rollback", "nowhere"], 4),
     ],

@@ -42,7 +42,7 @@ def update(
             metavar="N",
             min=1,
             max=10_000,
-            help="Newest steps to judge by.  [default: the horizon, or half of the new rows]",
+            help="Newest steps to judge by.  [default: the horizon, or half of fewer new rows]",
         ),
     ] = None,
     as_of: AsOf = None,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tsforecast.config.words import listed
-from tsforecast.errors import ConfigError, DataError, StoppedError
+from tsforecast.errors import DataError, StoppedError
 from tsforecast.evaluation.scores import Scores, legend, metrics_json, model_lines
 from tsforecast.forecasting.forecast import FittedModel, forecast_values, frame_of, known_ahead
 from tsforecast.runs import check_target, open_run, version_names
@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
 KEEP = 3
 HISTORY = "history.jsonl"
+# A window shorter than the horizon is waited with until it has so many values: fewer say more about chance.
+ENOUGH_VALUES = 20
 # By which the winner is told, the first that is defined; MASE is not where no series ever changes.
 ABSOLUTE = ("mase", "mae")
 SQUARED = ("rmsse", "rmse")
@@ -64,6 +66,7 @@ class Updated:
         version: of the run that stands there now.
         replaced: whether that is the challenger.
         n_new: rows of the series with most of them that the champion had not learned from.
+        reason: why nothing was judged; empty where it was.
         window: newest steps that the two were judged on; 0 where there were too few new rows for that.
         metric: what they were judged by.
         champion: its value for the one.
@@ -79,6 +82,7 @@ class Updated:
     version: int
     replaced: bool
     n_new: int
+    reason: str = ""
     window: int = 0
     metric: str = ""
     champion: float = math.nan
@@ -96,6 +100,7 @@ class Updated:
             "version": self.version,
             "replaced": self.replaced,
             "new_rows": self.n_new,
+            "reason": self.reason or None,
             "window": self.window,
             "metric": self.metric or None,
             "champion": _plain(self.champion),
@@ -125,13 +130,14 @@ def update(
         path: the run folder.
         source: the rows as in training, with the new ones after them.
         keep: older versions to keep.
-        window: newest steps to judge by; None takes the horizon, and half of the new rows where those are fewer.
+        window: newest steps to judge by; None takes the horizon, or half of the new rows where those are fewer and
+            still enough to tell.
         cut: what is left out at the end.
         watcher: progress and stop signals.
         command: what the user typed, for the receipt.
 
     Raises:
-        ConfigError: the folder cannot be written, or there are not more new rows than ``window``.
+        ConfigError: the folder cannot be written.
         DataError: the data cannot be used as it is.
         LockedError: another command writes the run.
         RunError: the folder is missing or damaged, or the data does not fit it.
@@ -167,7 +173,7 @@ def report(updated: Updated) -> str:
     """The outcome in words, with the scores it rests on."""
     path = updated.path
     if updated.scores is None:
-        return _nothing_judged(updated)
+        return f"{updated.reason} {path} stays at version {updated.version}.\n"
     scores = updated.scores
     table = replace(scores, by_model=scores.by_model.rename(index={updated.name: CHALLENGER}))
     lines = [
@@ -186,11 +192,6 @@ def report(updated: Updated) -> str:
             f"{path} stays at version {updated.version}; `tsforecast predict {path} DATA` forecasts from new rows."
         )
     return "\n".join(lines) + "\n"
-
-
-def _nothing_judged(updated: Updated) -> str:
-    found = "No row is new" if updated.n_new == 0 else "1 row is new, and another is needed to learn from"
-    return f"{found}: {updated.path} stays at version {updated.version}.\n"
 
 
 def _verdict(updated: Updated) -> str:
@@ -229,16 +230,11 @@ def _update(
     panel = read.panel
     _tell_gone(champion, panel, where=where)
     new = _new_rows(champion, panel)
-    n_new = int(new.max(initial=0))
+    n_new = int(new[np.isin(panel.unique_ids, champion.model.unique_ids)].max(initial=0))
     outcome = Updated(champion.path, champion.version, replaced=False, n_new=n_new, n_lost=len(read.lost))
-    if window is not None and n_new <= window:
-        raise ConfigError(
-            f"--window: the newest {window} steps are to judge by, and {n_new} rows are new, so none is left to learn "
-            "from; lower it, or wait for more rows."
-        )
     steps = window or min(champion.config.horizon, n_new // 2)
-    if steps == 0:
-        return outcome
+    if reason := _why_wait(champion, new, n_new, steps, is_asked=window is not None):
+        return replace(outcome, reason=reason)
     log.info("%s: %d new rows, the newest %d to judge by", champion.path, n_new, steps)
     challenger = _challenger(champion, champion.model, panel.drop_last(steps), watcher, where=where)
     test = _judged(champion, challenger, panel, np.flatnonzero(new >= steps), steps, where=where)
@@ -262,6 +258,22 @@ def _update(
     return replace(
         outcome, replaced=True, version=made.origin["version"], kept=len(version_names(champion.path))
     )
+
+
+def _why_wait(champion: LoadedRun, new: IntArray, n_new: int, steps: int, *, is_asked: bool) -> str:
+    """Why there are not enough new rows for an update, empty where there are; the next one may find more."""
+    if n_new == 0:
+        return "No row is new."
+    found = "1 row is new" if n_new == 1 else f"{n_new} rows are new"
+    if n_new <= steps or steps == 0:
+        return f"{found}, and more than {max(steps, 1)} are needed, to learn from and to judge by."
+    n_series = int((new >= steps).sum())
+    if not is_asked and steps < champion.config.horizon and steps * n_series < ENOUGH_VALUES:
+        return (
+            f"{found}: half of them, {steps} steps of {n_series} series, are too few to tell which model is better "
+            f"(--window {steps} judges by them all the same)."
+        )
+    return ""
 
 
 # What the model's file tells of the update it came from.
