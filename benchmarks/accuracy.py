@@ -141,6 +141,8 @@ def data_set(data: Path, name: str, *, inside: bool) -> Iterator[DataSet | None]
         files = Path(scratch) / f"{of}.csv", Path(scratch) / "whole.csv"
         for frame, file in zip((learned, whole), files, strict=True):
             frame.to_csv(file, index=False)
+        if meta.get("wide"):  # nothing in a file tells a series from what drives one
+            settings.append(f"data.target=[{', '.join(map(str, learned.columns[1:]))}]")
         yield DataSet(
             name=name,
             train=files[0],
