@@ -33,7 +33,10 @@ SEED = 7
 # By command: its words, and what it writes.
 COMMANDS: dict[str, tuple[Sequence[str], str]] = {
     "train": (("train", "sales.yaml", "--run", "new", "-q"), "new"),
-    "train over a run": (("train", "sales.yaml", "--run", "run", "--overwrite", "-q"), "run"),
+    "train over a run": (
+        ("train", "sales.yaml", "--run", "run", "--overwrite", "-q", "--set", "training.seed=2"),
+        "run",
+    ),
     "predict": (("predict", "run", "more.csv", "--out", "forecast.csv"), "forecast.csv"),
     "update": (("update", "run", "more.csv"), "run"),
     "rollback": (("rollback", "twice"), "twice"),

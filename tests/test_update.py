@@ -186,7 +186,7 @@ def test_the_same_update_gives_the_same_weights(
         (
             76,
             None,
-            "4 rows are new: half of them, 2 steps of 3 series, are too few to tell which model is better",
+            "4 rows are new, too few to tell which model is better by half of them (2 of 3 series; --window 2",
         ),
         (84, 12, "12 rows are new, and more than 12 are needed"),
     ],

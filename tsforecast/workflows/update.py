@@ -18,6 +18,7 @@ from tsforecast.errors import DataError, StoppedError
 from tsforecast.evaluation.scores import Scores, legend, metrics_json, model_lines
 from tsforecast.forecasting.forecast import FittedModel, forecast_values, frame_of, known_ahead
 from tsforecast.runs import check_target, open_run, version_names
+from tsforecast.runtime import be_deterministic
 from tsforecast.series.cut import NO_CUT, Cut
 from tsforecast.series.isolate import Isolated
 from tsforecast.series.panel import Cutoffs, IntArray, Panel, data_hash
@@ -55,6 +56,8 @@ ENOUGH_VALUES = 20
 ABSOLUTE = ("mase", "mae")
 SQUARED = ("rmsse", "rmse")
 SHOWN = ("mae", "rmse", "mase", "rmsse", "skill")
+# What the model's file tells of the update it came from.
+TOLD = ("new_rows", "window", "metric", "champion", "challenger", "seasonal_naive")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,8 +152,18 @@ def update(
         champion = load_run(path, device=device, also=(HISTORY,))
         check_target(path, overwrite=True)
         use_threads(champion.config)
+        if champion.config.runtime.deterministic:
+            be_deterministic()
         try:
-            return _update(champion, source, keep, window, cut, watcher or Watcher(), started)
+            return _update(
+                champion,
+                source,
+                keep=keep,
+                window=window,
+                cut=cut,
+                watcher=watcher or Watcher(),
+                started=started,
+            )
         except StoppedError as stop:
             message = f"{path}: the update was stopped by signal {stop.number}; the run is as it was."
             raise StoppedError(message, stop.number) from stop
@@ -181,7 +194,6 @@ def report(updated: Updated) -> str:
         "",
         model_lines(table, SHOWN),
         legend(SHOWN, season_length=scores.season_length),
-        "",
         _verdict(updated),
     ]
     if updated.replaced:
@@ -218,6 +230,7 @@ def _verdict(updated: Updated) -> str:
 def _update(
     champion: LoadedRun,
     source: str | Path | pd.DataFrame,
+    *,
     keep: int,
     window: int | None,
     cut: Cut,
@@ -270,14 +283,10 @@ def _why_wait(champion: LoadedRun, new: IntArray, n_new: int, steps: int, *, is_
     n_series = int((new >= steps).sum())
     if not is_asked and steps < champion.config.horizon and steps * n_series < ENOUGH_VALUES:
         return (
-            f"{found}: half of them, {steps} steps of {n_series} series, are too few to tell which model is better "
-            f"(--window {steps} judges by them all the same)."
+            f"{found}, too few to tell which model is better by half of them ({steps} of {n_series} series; "
+            f"--window {steps} judges by those all the same)."
         )
     return ""
-
-
-# What the model's file tells of the update it came from.
-TOLD = ("new_rows", "window", "metric", "champion", "challenger", "seasonal_naive")
 
 
 def _new_rows(run: LoadedRun, panel: Panel) -> IntArray:
