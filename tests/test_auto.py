@@ -78,9 +78,16 @@ def test_given_settings_of_a_reservoir_stay() -> None:
 
 
 def test_the_seasons_and_what_came_before_them_become_lags() -> None:
-    assert resolve_lags([24, 168]) == [24, 25, 168, 169]
-    assert resolve_lags([12]) == [12, 13, 24]
-    assert resolve_lags([1]) == []
+    long = np.array([5000])
+    assert resolve_lags([24, 168], 48, long) == [24, 25, 48, 168, 169, 336]
+    assert resolve_lags([12], 24, long) == [12, 13, 24, 25, 36, 37]
+    assert resolve_lags([1], 8, long) == []
+
+
+def test_lags_beyond_the_first_season_are_those_that_fill_a_window() -> None:
+    assert resolve_lags([12], 24, np.array([10, 60, 900])) == [12, 13, 24, 25, 36]
+    assert resolve_lags([12], 24, np.array([47])) == [12, 13]
+    assert resolve_lags([12], 24, np.array([3])) == [12, 13]
 
 
 @pytest.mark.parametrize("length", [3, 10, 30, 60, 144, 1000, 50_000])

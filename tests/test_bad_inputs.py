@@ -187,7 +187,9 @@ def test_what_never_ends_or_fills_the_memory_is_refused_by_a_process_of_its_own(
     assert listing(tmp_path) == {"pipe.csv", "c.yaml", "data.csv.gz"}
 
 
-def test_one_value_a_million_times_larger_is_told_and_leaves_the_other_series_well_forecast(tmp_path: Path) -> None:
+def test_one_value_a_million_times_larger_is_told_and_leaves_the_other_series_well_forecast(
+    tmp_path: Path,
+) -> None:
     frame = seasonal_frame(n_series=3, length=72)
     slip = frame.copy()
     slip.loc[30, "y"] *= 1e6

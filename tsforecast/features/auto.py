@@ -88,7 +88,7 @@ def resolve(config: Config, panel: Panel) -> Config:
     lookback = config.lookback
     if lookback == "auto":
         lookback = resolve_lookback(config.horizon, seasons, learned.lengths)
-    lags = resolve_lags(seasons)
+    lags = resolve_lags(seasons, lookback, learned.lengths)
     calendar = config.data.calendar
     if panel.axis.is_integer and calendar not in ("auto", "none", []):
         raise ConfigError(
@@ -195,16 +195,23 @@ def _given(season_length: str | int | list[int]) -> list[int] | None:
     return season_length if isinstance(season_length, list) else None
 
 
-def resolve_lags(season_lengths: Sequence[int]) -> list[int]:
+def resolve_lags(season_lengths: Sequence[int], lookback: int, lengths: IntArray) -> list[int]:
     """Past values beside the newest that the network sees at each step.
 
-    Of each season the value one season before the step to forecast, and the value before that one, which tells with
-    the newest how far this season is from the last one; of a single season the value two seasons before as well. A
-    lag counts from the step to forecast; lag 1 is the newest value and always there.
+    The value one season before the step to forecast, and the one before that, which tells with the newest how far this
+    season is from the last; of a single season the same two and three seasons before, as what one season had by chance
+    three have not; of several the value two seasons before. Those beyond the first season are left out where the
+    median series would not fill one window with them. A lag counts from the step to forecast; lag 1 is the newest
+    value and always there.
     """
     seasons = [m for m in season_lengths if m > 1]
     lags = {lag for m in seasons for lag in (m, m + 1)}
-    return sorted(lags | ({2 * seasons[0]} if len(seasons) == 1 else set()))
+    if len(seasons) == 1:
+        further = {k * seasons[0] + one for k in (2, 3) for one in (0, 1)}
+    else:
+        further = {2 * m for m in seasons}
+    longest = int(np.median(lengths)) - lookback
+    return sorted(lags | {lag for lag in further if lag <= longest})
 
 
 def resolve_lookback(horizon: int, season_lengths: Sequence[int], lengths: IntArray) -> int:
