@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 from synthetic import seasonal_frame
 from test_cli import CONFIG, tsforecast
+from test_update import always_wins
 
 from tsforecast.runs import open_run, verify_run
 from tsforecast.workflows import check, predict, report, train, update  # noqa: F401  (so that no fork imports them)
@@ -49,6 +50,7 @@ LEFT = (".new.train", ".run.train", ".run.lock", ".twice.lock")
 def main(folder: Path, moments: int, names: Sequence[str]) -> dict[str, dict[str, int]]:
     """Counts of the deaths of each command, by what stood there afterwards."""
     torch.set_num_threads(1)
+    update._compared = always_wins
     gc.disable()
     ground = prepared(folder / "ground")
     draw = random.Random(SEED)
@@ -88,8 +90,6 @@ def prepared(ground: Path) -> Path:
     done(ground, ("train", "sales.yaml", "--run", "run", "-q"))
     shutil.copytree("run", "twice")
     done(ground, ("update", "twice", "more.csv"))
-    if open_run(Path("twice")).model["version"] != 2:
-        raise SystemExit("the challenger did not win, so nothing would be tested")
     return ground
 
 

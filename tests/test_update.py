@@ -53,11 +53,16 @@ def content(path: Path) -> dict[str, str]:
     return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def always_wins(outcome: Updated, *_: object, **known: Any) -> Updated:
+def always_wins(outcome: Updated, *given: Any, **known: Any) -> Updated:
     """Stands in for the comparison, where a test is about what follows."""
-    return replace(
-        outcome, metric="mase", champion=1.0, challenger=0.5, window=known["window"], name=known["name"]
-    )
+    scores, *_ = given
+    return replace(outcome, scores=scores, metric="mase", champion=1.0, challenger=0.5, **known)
+
+
+@pytest.fixture
+def winning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is better, the challenger wins."""
+    monkeypatch.setattr(workflow, "_compared", always_wins)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +143,7 @@ def weights(model: FittedModel) -> torch.Tensor:
     return torch.cat([weight.flatten() for weight in model.network.state_dict().values()])
 
 
+@pytest.mark.usefixtures("winning")
 def test_the_challenger_sees_the_newest_window_only_after_it_has_won(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +173,7 @@ def test_without_a_final_fit_the_newest_window_stays_unseen_and_is_new_next_time
     assert update(run, first(90)).n_new == updated.window == 6
 
 
+@pytest.mark.usefixtures("winning")
 def test_the_same_update_gives_the_same_weights(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +300,7 @@ def test_a_signal_leaves_the_run_as_it_was(run: Path) -> None:
     assert [path.name for path in run.parent.iterdir() if path.suffix == ".tmp"] == []
 
 
+@pytest.mark.usefixtures("winning")
 def test_of_two_writers_the_second_is_told_so_at_once(run: Path) -> None:
     with sole_writer(run):
         with pytest.raises(LockedError, match="run: "):
@@ -302,6 +310,7 @@ def test_of_two_writers_the_second_is_told_so_at_once(run: Path) -> None:
     assert update(run, first(108)).replaced
 
 
+@pytest.mark.usefixtures("winning")
 def test_a_run_of_the_first_format_can_be_updated(run: Path) -> None:
     model = json.loads((run / "model.json").read_text())
     for name in ("version", "held_back"):
@@ -319,6 +328,7 @@ def test_a_run_of_the_first_format_can_be_updated(run: Path) -> None:
     assert verify_run(run) == []
 
 
+@pytest.mark.usefixtures("winning")
 def test_a_forecast_during_updates_is_that_of_one_version(run: Path) -> None:
     """Read over and over while the run is updated and rolled back, it is the old one or the new one to the last bit."""
     data = first(108)
@@ -357,6 +367,7 @@ def job(run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return run
 
 
+@pytest.mark.usefixtures("winning")
 def test_the_command_says_who_won_and_rollback_brings_the_old_one_back(
     job: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -421,6 +432,7 @@ def test_what_is_wrong_is_one_message_and_its_exit_code(
     assert not Path(".nowhere.lock").exists()
 
 
+@pytest.mark.usefixtures("winning")
 def test_a_bad_series_is_left_out_and_the_exit_code_is_5(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
