@@ -22,7 +22,9 @@ class FailingCall:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.left -= 1
         if self.left == 0:
-            raise OSError(self.code, os.strerror(self.code))
+            # As the real ones: calls by name say which file, calls by descriptor do not.
+            named = [os.fspath(path) for path in args[:1] if isinstance(path, (str, os.PathLike))]
+            raise OSError(self.code, os.strerror(self.code), *named)
         return self.function(*args, **kwargs)
 
     @property

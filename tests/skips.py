@@ -6,11 +6,13 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["objection"]
+__all__ = ["can_mount", "objection"]
 
 REPOSITORY = Path(__file__).parents[1]
 REASON = re.compile(r"needs (?:an? )?(?P<thing>\S+)")
@@ -28,12 +30,26 @@ def has_postgres() -> bool:
     return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
+def can_mount() -> bool:
+    """Root may, unless it is one in a container."""
+    if shutil.which("mount") is None or sys.platform != "linux":
+        return False
+    with tempfile.TemporaryDirectory() as place:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True
+        )
+        if mounted.returncode == 0:
+            subprocess.run(["umount", place], check=True)
+    return mounted.returncode == 0
+
+
 # Things that are neither a module, nor a program, nor a path from the repository's root.
 CONDITIONS: dict[str, Callable[[], bool]] = {
     "CUDA": has_cuda,
     "Linux": lambda: sys.platform == "linux",
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
     "postgres": has_postgres,
+    "tmpfs": can_mount,
     "non-root": lambda: hasattr(os, "geteuid") and os.geteuid() != 0,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import shutil
@@ -24,6 +25,7 @@ from tsforecast.storage.atomic import (
     clear_leftovers,
     install_folder,
     open_folder,
+    output_errors,
     replacing,
     staging_folder,
     write_bytes,
@@ -71,6 +73,40 @@ def write_and_interrupt(target: Path) -> None:
     with replacing(target) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
+
+
+# All that atomic.py asks the system for, by the functions that Python's own modules call.
+EVERY_CALL = [
+    *((os, name) for name in ("open", "close", "fsync", "replace", "rename", "mkdir", "unlink", "rmdir")),
+    *((os, name) for name in ("scandir", "stat", "lstat", "fstat", "access")),
+    (io, "open"),
+    (fcntl, "flock"),
+    (atomic, "_exchange_in_one_step"),
+]
+
+
+def put(kind: str, target: Path, text: str) -> None:
+    """A file with this text, or a folder with such a file."""
+    if kind == "file":
+        write_text(target, text)
+        return
+    with staging_folder(target) as folder:
+        with output_errors(target):
+            (folder / "text").write_text(text)
+            replace = target.exists()
+        install_folder(folder, target, replace=replace)
+
+
+def content(kind: str, target: Path) -> str:
+    """What a reader finds, who has no right to tidy up."""
+    if kind == "file":
+        return target.read_text()
+    handle = open_folder(target)
+    try:
+        with open(os.open("text", os.O_RDONLY, dir_fd=handle)) as file:  # noqa: PTH123
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def fails(action: Callable[..., None], *arguments: object) -> bool:
@@ -245,6 +281,30 @@ class TestFaults:
         assert outcomes == sorted(outcomes, reverse=True)
         assert not call.failed
         assert target.read_text() == "new"
+
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+    @pytest.mark.parametrize("call", EVERY_CALL, ids=lambda call: call[1])
+    @pytest.mark.parametrize("kind", ["file", "folder", "folder in two steps"])
+    def test_the_nth_failure_of_any_call_leaves_the_old_or_the_new_and_the_next_writer_tidies_up(
+        self, kind: str, call: tuple[Any, str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if kind == "folder in two steps":
+            monkeypatch.setattr(atomic, "_exchange_in_one_step", refuse_exchange)
+        target = tmp_path / "a"
+        for nth in range(1, 100):
+            put(kind, target, "old")
+            with failing(*call, nth=nth, code=code) as fault:
+                try:
+                    put(kind, target, "new")
+                    outcomes = ["new"]
+                except (ConfigError, ResourceError):
+                    outcomes = ["old", "new"]
+            assert content(kind, target) in outcomes
+            put(kind, target, "next")
+            assert names(tmp_path) == ["a"]
+            if not fault.failed:
+                break
+        assert not fault.failed
 
     def test_a_full_disk_is_a_resource_error_and_keeps_the_old_file(self, tmp_path: Path) -> None:
         target = tmp_path / "a.txt"

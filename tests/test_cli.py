@@ -249,7 +249,10 @@ def test_a_signal_ends_training_with_its_code_and_resume_goes_on(job: Path, numb
     resumed = subprocess.run(command, capture_output=True, text=True)
     assert resumed.returncode == 0
     assert "step 16:" not in resumed.stderr
-    assert (job / "runs" / "sales" / "manifest.json").exists()
+    straight = [*command[:-1], "--run", "straight"]
+    subprocess.run(straight, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    weights = [(job / run / "model.safetensors").read_bytes() for run in ("runs/sales", "straight")]
+    assert weights[0] == weights[1]
 
 
 def test_a_pruned_environment_is_enough(job: Path) -> None:

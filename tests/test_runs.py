@@ -116,7 +116,11 @@ class TestWriting:
 
         assert opened.path == run
         assert opened.config == config()
-        assert opened.model == {"version": 1, "unique_ids": ["Zürich", "\ud800"], "format_version": 1}
+        assert opened.model == {
+            "version": 1,
+            "unique_ids": ["Zürich", "\ud800"],
+            "format_version": FORMAT_VERSION,
+        }
         assert opened.metrics == {"version": 1}
         assert opened.arrays.keys() == {"weights", "scale"}
         np.testing.assert_array_equal(opened.arrays["weights"], np.ones((4, 3), np.float32))
@@ -176,7 +180,7 @@ class TestWriting:
         manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
 
         assert manifest == {
-            "format_version": 1,
+            "format_version": FORMAT_VERSION,
             "files": {  # the hashes are FIPS 180-2's of "abc" and of nothing
                 "a.txt": {
                     "size": 3,
@@ -342,7 +346,9 @@ class TestFaults:
             assert versions(open_run(run)) == {1}
             assert names(run.parent) == ["run"]
 
-    @pytest.mark.parametrize("start", ["new", "overwrite", "two steps"])
+    @pytest.mark.parametrize(
+        "start", ["new", "overwrite", "two steps", "update", "update in two steps", "rollback"]
+    )
     def test_a_kill_at_any_moment_leaves_the_old_run_or_the_new_one(self, start: str, tmp_path: Path) -> None:
         script = [sys.executable, str(KILL_SWEEP), str(tmp_path / "run"), start]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -574,7 +580,7 @@ class TestManifest:
         change_manifest(run, lambda manifest: manifest.update(format_version=FORMAT_VERSION + 1, news={}))
 
         with pytest.raises(
-            RunError, match=r"manifest\.json: format version 2 is newer than the 1 .* Upgrade"
+            RunError, match=r"manifest\.json: format version 3 is newer than the 2 .* Upgrade"
         ):
             open_run(run)
 
@@ -582,7 +588,7 @@ class TestManifest:
         (run / "model.json").write_text(json.dumps({"format_version": FORMAT_VERSION + 1}))
         list_again(run)
 
-        with pytest.raises(RunError, match=r"model\.json: format version 2 is newer than the 1 .* Upgrade"):
+        with pytest.raises(RunError, match=r"model\.json: format version 3 is newer than the 2 .* Upgrade"):
             open_run(run)
 
     @pytest.mark.parametrize("version", [None, "1", 0, True, 1.0])

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -48,11 +49,46 @@ def test_a_signal_waits_until_it_is_asked_for_and_the_second_does_not() -> None:
     assert stopped.value.exit_code == 130
 
 
-def test_the_handlers_from_before_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def work_on_after_a_signal() -> None:
+    signal.raise_signal(signal.SIGTERM)
+    signal.pause()
+
+
+def test_a_signal_that_nobody_asks_for_stops_the_work_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(StoppedError, match="stopped by signal 15") as stopped, deferred_signals():
+        work_on_after_a_signal()
+    assert stopped.value.exit_code == 143
+
+
+def test_work_that_ends_in_time_is_not_disturbed_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     with deferred_signals():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_handlers_from_before_are_put_back() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    with deferred_signals():
+        assert all(
+            signal.getsignal(number) is not handler for number, handler in zip(numbers, before, strict=True)
+        )
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_deterministic_is_torchs_own_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        runtime.be_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
 PAGE_FAULTS = """

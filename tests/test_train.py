@@ -38,6 +38,7 @@ def test_a_run_folder_holds_what_the_design_says(tmp_path: Path) -> None:
         "plots/forecast.png",
         "plots/test.png",
         "plots/training.png",
+        "run.json",
         "scores.csv",
     }
     assert not (tmp_path / ".run.train").exists()

@@ -2,6 +2,7 @@
 
     config.yaml, model.json, model.safetensors, metrics.json, …    listed in the manifest
     derived/                                                       what later commands make; not listed
+    versions/0001/ …                                               what updates replaced: run folders; not listed
     manifest.json                                                  size and SHA-256 of each file, written last
 
 Nothing in it is executed: settings are YAML and JSON, arrays are safetensors. Nothing outside it is read:
@@ -16,7 +17,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
@@ -36,6 +37,7 @@ from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError, ResourceError, RunError
 from tsforecast.storage.atomic import (
     clear_leftovers,
+    close,
     install_folder,
     open_folder,
     output_errors,
@@ -46,6 +48,9 @@ from tsforecast.storage.atomic import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "MIGRATIONS",
+    "RECEIPT",
+    "VERSIONS",
     "Run",
     "check_target",
     "new_run",
@@ -54,12 +59,15 @@ __all__ = [
     "refuse_inside_run",
     "refuse_taken",
     "verify_run",
+    "version_names",
+    "write_manifest",
     "write_model",
 ]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-FORMAT_VERSION = 1
+# 2: updated runs keep what they replaced; the model says which version it is. `MIGRATIONS` reads older ones.
+FORMAT_VERSION = 2
 
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
@@ -68,7 +76,12 @@ ARRAYS = "model.safetensors"
 # Rows of the data, in which NaN says that a value is masked.
 MASKABLE = re.compile(r"tail\.(y|past|future)|fallback\.\d+\.y")
 METRICS = "metrics.json"
+RECEIPT = "run.json"
 DERIVED = "derived"
+VERSIONS = "versions"
+# Neither is covered by the manifest: one changes later, the other has manifests of its own.
+UNLISTED = (DERIVED, VERSIONS)
+VERSION_NAME = re.compile(r"[0-9]{4,}")
 PLOTS = "plots/"
 
 _REQUIRED = (CONFIG, MODEL, ARRAYS)
@@ -199,7 +212,7 @@ def new_run(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield folder
         check_target(path, overwrite=overwrite)  # another run may have come first
         with output_errors(path):
-            _write_manifest(folder)
+            write_manifest(folder)
         install_folder(folder, target, replace=target.exists())
 
 
@@ -274,25 +287,90 @@ def open_derived(path: Path, name: str) -> Iterator[BufferedReader | None]:
                 yield stream
     finally:
         for handle in handles:
-            os.close(handle)
+            close(handle)
 
 
 def verify_run(path: Path) -> list[str]:
     """Everything that is wrong with a run folder, one message each; empty when it can be trusted.
+
+    The older versions it keeps are looked at as well.
 
     Raises:
         RunError: there is no folder.
         ResourceError: its arrays do not fit into memory.
     """
     with _memory_errors(path):
-        contents, problems = _read(path, plots=True)
-        if problems:
-            return problems
-        try:
-            _run(path, contents)
-        except RunError as error:
-            return [str(error)]
+        for _ in range(_ATTEMPTS):
+            with _opened(path) as folder:
+                problems = _problems(folder)
+                if not problems or not _was_replaced(folder):
+                    return problems
+    raise _restless(path)
+
+
+def version_names(path: Path) -> list[str]:
+    """Names of the older versions that a run folder keeps below ``versions/``, oldest first.
+
+    Raises:
+        RunError: something else lies there, or what seems to be a version leads elsewhere.
+    """
+    with _opened(path) as folder, _inner(folder, VERSIONS) as kept:
+        return _version_names(kept)
+
+
+def _problems(folder: _Folder) -> list[str]:
+    """What is wrong with a run and with the versions it keeps."""
+    problems = _own_problems(folder)
+    try:
+        with _inner(folder, VERSIONS) as kept:
+            for name in _version_names(kept):
+                with _inner(kept, name) as version:
+                    problems += _own_problems(version)
+    except RunError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _own_problems(folder: _Folder) -> list[str]:
+    contents, problems = _read_version(folder, plots=True, also=())
+    if problems:
+        return problems
+    try:
+        _run(folder.path, contents)
+    except RunError as error:
+        return [str(error)]
     return []
+
+
+@contextmanager
+def _inner(folder: _Folder, name: str) -> Iterator[_Folder]:
+    """A folder in a folder, held open: never through a link. Where there is none, its handle is -1."""
+    handle = -1
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder.handle)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise folder.damage(name, f"is not a folder of this run ({error.strerror})") from error
+    try:
+        yield _Folder(handle, folder.path / name)
+    finally:
+        if handle >= 0:
+            close(handle)
+
+
+def _version_names(kept: _Folder) -> list[str]:
+    if kept.handle < 0:
+        return []
+    try:
+        with os.scandir(kept.handle) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError as error:
+        raise kept.damage("", f"cannot be listed ({error.strerror})") from error
+    for name, is_folder in found:
+        if not is_folder or not VERSION_NAME.fullmatch(name):
+            raise kept.damage(name, "is not a version of this run")
+    return sorted((name for name, _ in found), key=int)
 
 
 @contextmanager
@@ -325,9 +403,10 @@ def _check_replaceable(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def _write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
+    """Write ``manifest.json`` with the size and the hash of each file of a folder that is ready but for that."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    covered = sorted(name.as_posix() for name in names if name.parts[0] != DERIVED)
+    covered = sorted(name.as_posix() for name in names if name.parts[0] not in UNLISTED)
     manifest = {"format_version": FORMAT_VERSION, "files": {name: _entry(folder / name) for name in covered}}
     (folder / MANIFEST).write_text(_json_text(manifest), encoding="utf-8")
 
@@ -349,7 +428,11 @@ def _read(path: Path, *, plots: bool, also: Sequence[str] = ()) -> tuple[dict[st
             contents, problems = _read_version(folder, plots=plots, also=also)
             if not problems or not _was_replaced(folder):
                 return contents, problems
-    raise RunError(
+    raise _restless(path)
+
+
+def _restless(path: Path) -> RunError:
+    return RunError(
         f"{path}: was replaced {_ATTEMPTS} times while it was read; run again when its writer is done."
     )
 
@@ -366,7 +449,7 @@ def _opened(path: Path) -> Iterator[_Folder]:
     try:
         yield _Folder(handle, path)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _was_replaced(folder: _Folder) -> bool:
@@ -422,7 +505,7 @@ def _stays_inside(name: str) -> bool:
 
 
 def _listing(handle: int, prefix: str = "") -> dict[str, os.stat_result]:
-    """Everything in a run folder but ``derived/``, by name; of its folders, what they hold.
+    """Everything in a run folder but ``derived/`` and ``versions/``, by name; of its folders, what they hold.
 
     A folder in a folder stands for itself, and so counts as something that is not a file.
     """
@@ -432,7 +515,7 @@ def _listing(handle: int, prefix: str = "") -> dict[str, os.stat_result]:
             status = entry.stat(follow_symlinks=False)
             if prefix or not stat.S_ISDIR(status.st_mode):
                 found[prefix + entry.name] = status
-            elif entry.name != DERIVED:
+            elif entry.name not in UNLISTED:
                 found |= _listing_below(handle, entry.name)
     return found
 
@@ -499,10 +582,12 @@ def _run(path: Path, contents: Mapping[str, bytes]) -> Run:
     folder = _Folder(-1, path)
     model = _json(folder, MODEL, contents[MODEL])
     _check_version(folder, MODEL, model)
+    if type(version := model.get("version", 1)) is not int or version < 1:
+        raise folder.damage(MODEL, f"version: found {version!r}, expected a whole number from 1")
     return Run(
         path=path,
         config=_config(folder, contents[CONFIG]),
-        model=model,
+        model=_migrated(model),
         arrays=_arrays(folder, contents[ARRAYS]),
         metrics=_json(folder, METRICS, contents[METRICS]) if METRICS in contents else None,
     )
@@ -527,6 +612,18 @@ def _check_version(folder: _Folder, name: str, document: Mapping[str, Any]) -> N
             f"{folder.path / name}: format version {version} is newer than the {FORMAT_VERSION} that this "
             "tsforecast reads. Upgrade tsforecast, or train again with this one."
         )
+
+
+def _migrated(model: dict[str, Any]) -> dict[str, Any]:
+    """What a run of an older format says, in the words of this one; on the disk it stays as it is."""
+    for version in range(model["format_version"], FORMAT_VERSION):
+        model = MIGRATIONS[version](model)
+    return model
+
+
+def _from_1(model: dict[str, Any]) -> dict[str, Any]:
+    """Before there were updates: each run is the first version, and what it held back was the test part or nothing."""
+    return {"version": 1, "held_back": None, **model}
 
 
 def _config(folder: _Folder, data: bytes) -> Config:
@@ -561,3 +658,7 @@ def _n_not_finite(name: str, array: npt.NDArray[Any]) -> int:
     if not np.issubdtype(array.dtype, np.inexact):
         return 0
     return array.size - int(np.isfinite(array).sum())
+
+
+# From each older format to the one after it. The model keeps the number it was written with.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}

@@ -17,6 +17,7 @@ from tsforecast.errors import ConfigError, StoppedError
 
 __all__ = [
     "autocast",
+    "be_deterministic",
     "choose_device",
     "deferred_signals",
     "ends_in_time",
@@ -32,6 +33,8 @@ SMALL_HIDDEN_SIZE = 128
 # glibc's <malloc.h>
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
+# How long a first signal waits for the work to stop between two steps; after that it stops in the middle of one.
+PATIENCE_SECONDS = 5.0
 
 
 def choose_device(name: str) -> torch.device:
@@ -95,6 +98,17 @@ def set_threads(threads: int | str, *, hidden_size: int) -> None:
         torch.set_num_threads(1)
 
 
+def be_deterministic() -> None:
+    """Lets torch take only kernels that give the same bits each time, for the rest of the process.
+
+    On one thread the CPU does so anyway. On a GPU some kernels add up in the order their threads come to it; cuBLAS
+    reads its variable when CUDA starts, so call this before anything is computed.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
 def seed_everything(seed: int) -> None:
     """The one seeding call: torch on every device. All other randomness uses generators made from the seed."""
     torch.manual_seed(seed)
@@ -135,6 +149,9 @@ def flushed_denormals() -> Iterator[None]:
 def deferred_signals() -> Iterator[Callable[[], int | None]]:
     """Ctrl-C and SIGTERM wait until they are asked for, so that work can stop between two steps.
 
+    Whoever sends SIGTERM often sends SIGKILL ten seconds later, so work that does not ask within
+    ``PATIENCE_SECONDS`` is stopped where it stands: files are written in one step, and what was saved stays.
+
     Yields:
         A function that returns the number of the signal that came, or None. A second signal does not wait.
 
@@ -146,14 +163,21 @@ def deferred_signals() -> Iterator[Callable[[], int | None]]:
         if received:
             raise StoppedError(f"stopped at once by a second signal ({number}).", number)
         received.append(number)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
+
+    def lose_patience(_number: int, _frame: FrameType | None) -> None:
+        raise StoppedError(f"stopped by signal {received[0]}.", received[0])
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {signal.SIGINT: remember, signal.SIGTERM: remember, signal.SIGALRM: lose_patience}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield lambda: received[0] if received else None
     finally:
+        if received:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

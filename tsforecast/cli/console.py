@@ -27,6 +27,7 @@ __all__ = [
     "Quiet",
     "Set",
     "Verbose",
+    "command_line",
     "duration",
     "forecast_bar",
     "print_data",
@@ -176,6 +177,11 @@ def _handle_with(handlers: list[logging.Handler]) -> None:
         log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     log.propagate = False
+
+
+def command_line() -> list[str]:
+    """The words that started this process, without the folders of the program."""
+    return [Path(sys.argv[0]).name.replace("__main__.py", "tsforecast"), *sys.argv[1:]]
 
 
 def print_data(text: str) -> None:

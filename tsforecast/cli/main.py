@@ -24,6 +24,8 @@ from tsforecast.cli import (
     report,
     score,
     train,
+    update,
+    verify,
 )
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
@@ -54,6 +56,9 @@ app.command("compare", short_help="Train several cells alike: which one here?")(
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
 app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
 app.command("score", short_help="Compare archived forecasts with what came.")(score.score)
+app.command("update", short_help="Learn from new rows, and keep the better model.")(update.update)
+app.command("rollback", short_help="Bring back what the last update replaced.")(update.rollback)
+app.command("verify", short_help="Is a run folder as it was written? Can it be made again?")(verify.verify)
 app.add_typer(config.app, name="config")
 
 
@@ -79,6 +84,7 @@ def run() -> int:
     gc.set_threshold(1_000_000)
     # pydantic would look through every installed package for plugins: a tenth of a second for nothing.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    _fill_closed_streams()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -94,6 +100,21 @@ def run() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _fill_closed_streams() -> None:
+    """Lets streams that were closed by whoever started us lead nowhere.
+
+    Otherwise the next file that is opened takes their number, and whatever a library prints is written into it.
+    """
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    for handle, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(handle, mode, encoding="utf-8", closefd=False))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

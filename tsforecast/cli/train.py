@@ -15,6 +15,7 @@ from tsforecast.cli.console import (
     Quiet,
     Set,
     Verbose,
+    command_line,
     print_data,
     start_messages,
     watched_training,
@@ -32,6 +33,10 @@ def train(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="The same bits each time, as runtime.deterministic: true."),
+    ] = False,
     as_of: AsOf = None,
     drop_last: DropLast = 0,
     require_skill: Annotated[
@@ -59,7 +64,8 @@ def train(
     from tsforecast.workflows import train as workflow
 
     keep_freed_memory()
-    loaded = load_config(config, overrides=settings or ())
+    overrides = [*(settings or ()), *(["runtime.deterministic=true"] if deterministic else [])]
+    loaded = load_config(config, overrides=overrides)
     path = run or Path("runs") / config.stem
     with watched_training(quiet=quiet) as watcher:
         trained = workflow.train(
@@ -69,6 +75,7 @@ def train(
             resume=resume,
             cut=Cut(as_of, drop_last),
             watcher=watcher,
+            command=command_line(),
         )
     if as_json:
         counts = {

@@ -690,6 +690,11 @@ class RuntimeConfig(Section):
         description="Number format of matrix products; `tf32` and `bfloat16` are faster on recent GPUs.",
     )
     threads: Auto | Threads = Field(default="auto", description="CPU threads.")
+    deterministic: bool = Field(
+        default=False,
+        description="Take only computations that give the same bits each time, at some cost in speed; `threads: auto` "
+        "is one thread then.",
+    )
 
 
 class Config(Section):

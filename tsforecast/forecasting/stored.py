@@ -26,6 +26,8 @@ __all__ = ["build_network", "fallbacks_from_storage", "from_storage", "tail_from
 Arrays = dict[str, npt.NDArray[Any]]
 WEIGHTS = "weights."
 SCALES = "scales."
+# What networks of earlier versions do without.
+LATER_WEIGHTS = ("mix.weight", "skip.weight")
 
 
 def build_network(
@@ -127,9 +129,13 @@ def from_storage(
     Raises:
         RunError: weights and settings do not fit each other.
     """
-    features = Features.from_json(values["features"])
-    direct_steps = values.get("direct_steps", 0)
+    features, direct_steps = Features.from_json(values["features"]), values.get("direct_steps", 0)
     n_members = values.get("members", 1)
+    if n_members != settings.ensemble:
+        raise RunError(
+            f"model.json: has {n_members!r} members, and config.yaml asks for {settings.ensemble}."
+        )
+    _check_shapes(arrays, settings, features, direct_steps=direct_steps)
     network = ensemble_of(
         [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
     )
@@ -152,6 +158,30 @@ def from_storage(
         integer=values.get("integer", False),
         falls_back=arrays.get("falls_back"),
     )
+
+
+def _check_shapes(arrays: Arrays, settings: ModelConfig, features: Features, *, direct_steps: int) -> None:
+    """Compares the weights with those the settings ask for, before any memory is taken for them.
+
+    Raises:
+        RunError: names the first that differs.
+    """
+    with torch.device("meta"):
+        members = [
+            build_network(settings, features, direct_steps=direct_steps) for _ in range(settings.ensemble)
+        ]
+    for name, weight in ensemble_of(members).state_dict().items():
+        array = arrays.get(WEIGHTS + name)
+        if array is not None and array.shape != tuple(weight.shape):
+            raise RunError(
+                f"model.safetensors: {WEIGHTS + name!r} has the shape {array.shape}, and config.yaml asks for "
+                f"{tuple(weight.shape)}; restore the folder from a copy, or train again."
+            )
+        if array is None and name not in LATER_WEIGHTS:
+            raise RunError(
+                f"model.safetensors: {WEIGHTS + name!r} is missing, which config.yaml asks for; restore the folder "
+                "from a copy, or train again."
+            )
 
 
 def _load_weights(network: Forecaster, arrays: Arrays) -> None:

@@ -31,6 +31,7 @@ from tsforecast.errors import ConfigError, ResourceError, TsforecastError
 
 __all__ = [
     "clear_leftovers",
+    "close",
     "install_folder",
     "open_folder",
     "output_errors",
@@ -87,7 +88,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(target)
         _confirm(target)
     finally:
-        os.close(handle)
+        close(handle)
         with suppress(OSError):  # renamed already, or gone with its folder
             temporary.unlink()
 
@@ -107,9 +108,9 @@ def staging_folder(target: Path) -> Iterator[Path]:
         with _body_errors(target, temporary):
             yield temporary
     finally:
-        os.close(handle)
+        close(handle)
         # After an exchange this is the old folder. What cannot be removed now, the next writer removes.
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_folder(temporary)
 
 
 @contextmanager
@@ -205,11 +206,17 @@ def open_folder(path: Path) -> int:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
+def close(handle: int) -> None:
+    """Closes a descriptor that nothing was written through, so that what may fail in it concerns nobody."""
+    with suppress(OSError):
+        os.close(handle)
+
+
 def clear_leftovers(target: Path) -> None:
     """Remove what dead writers of ``target`` left beside it, and bring back a folder they had set aside."""
     for aside in _siblings(target, "old"):
         if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove_folder(aside)
         else:
             with suppress(OSError):  # another writer was quicker, or readers go on using it where it is
                 aside.rename(target)
@@ -243,6 +250,10 @@ def _body_errors(path: Path, temporary: Path) -> Iterator[None]:
     except OSError as error:
         if _concerns(temporary, error):
             raise _translated(path, error) from error
+        raise
+    except (ConfigError, ResourceError) as error:  # of a file that was written into a folder
+        if str(temporary) in (message := str(error)):
+            raise type(error)(message.replace(str(temporary), str(path))) from error
         raise
 
 
@@ -291,10 +302,15 @@ def _claim(target: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
         handle = create(temporary)
-        # A writer that tidies up may have come between creation and lock, and taken it for a leftover.
-        if _lock(handle) is not False and _is_at(handle, temporary):
-            return temporary, handle
-        os.close(handle)
+        try:
+            # A writer that tidies up may have come between creation and lock, and taken it for a leftover.
+            if _lock(handle) is not False and _is_at(handle, temporary):
+                return temporary, handle
+        except OSError:
+            _remove(temporary)
+            close(handle)
+            raise
+        close(handle)
 
 
 def _create_file(path: Path) -> int:
@@ -340,14 +356,20 @@ def _remove_if_unheld(leftover: Path) -> None:
         if _lock(handle):
             _remove(leftover)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """As far as that is possible; what is left the next writer removes."""
+    with suppress(OSError):  # a look that fails is raised even with ignore_errors
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fsync(path: Path) -> None:
@@ -355,7 +377,7 @@ def _fsync(path: Path) -> None:
     try:
         os.fsync(handle)
     finally:
-        os.close(handle)
+        close(handle)
 
 
 def _fsync_tree(folder: Path) -> None:
@@ -393,4 +415,4 @@ def _exchange_in_two_steps(temporary: Path, target: Path) -> None:
     except OSError:
         aside.rename(target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove_folder(aside)

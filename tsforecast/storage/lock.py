@@ -103,7 +103,7 @@ def _acquire(lock: FileLock, target: Path, *, deadline: float | None, tell: Call
         lock.acquire(timeout=left, poll_interval=POLL)
     except Timeout:
         raise LockedError(
-            f"{target}: is being written by {holder_of(target)}; let it end and run again, or wait with --wait."
+            f"{target}: is being written by {holder_of(target)}; let it end and run again (batch waits with --wait)."
         ) from None
 
 

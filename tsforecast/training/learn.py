@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from tsforecast.config.schema import UNCENTERED_SCALINGS, Config, ModelConfig
 from tsforecast.config.words import listed
@@ -53,6 +56,7 @@ __all__ = [
     "judged_by_squares",
     "learn",
     "learn_all",
+    "learn_on",
     "plan_of",
     "seconds_of",
     "trial_share",
@@ -409,34 +413,135 @@ def learn_all(
     A reservoir is fitted anew, with the ridge strength that was chosen before. For the others nothing is left to
     validate with, so the number of steps follows from the step the best weights were reached at.
     """
-    watcher = watcher or Watcher()
-    model, features = learned.model, learned.model.features
+    return _go_on(
+        learned.model,
+        panel,
+        learned.config,
+        plan=learned.plan,
+        steps_of=[round(FINAL_STEPS * done.best_step) for done in learned.fits],
+        seed=1,
+        base=learned.base,
+        watcher=watcher or Watcher(),
+        device=device,
+    )
+
+
+def learn_on(
+    model: FittedModel,
+    panel: Panel,
+    config: Config,
+    *,
+    since: IntArray,
+    best_steps: Sequence[int],
+    seed: int,
+    device: torch.device,
+    watcher: Watcher | None = None,
+) -> FittedModel:
+    """A warm start: a copy of the model that goes on learning from every row of a panel, mostly from the new ones.
+
+    Transform, features and interval widths stay. Series may be new, or gone. A reservoir is fitted anew.
+
+    Args:
+        model: stays as it is.
+        panel: the rows to learn from.
+        config: as resolved when the model was trained.
+        since: row after the last one that each series was learned from, ``(n_series,)``.
+        best_steps: steps to the best weights of each member in the training that is gone on with, 0 for all steps.
+        seed: told apart from those of other warm starts.
+        device: where to train.
+        watcher: progress and stop signals.
+
+    Raises:
+        DataError: no series is long enough.
+        StoppedError: a signal came.
+        TrainingError: the loss is not finite.
+    """
+    plan = plan_of(config)
+    network = copy.deepcopy(model.network)
+    for member in network.members:
+        if isinstance(member.recurrence, nn.RNNBase):
+            member.recurrence.flatten_parameters()  # cuDNN wants one block, which the copy is not
+    known = replace(
+        model,
+        network=network,
+        unique_ids=panel.unique_ids,
+        transform=model.transform_of(panel),
+        falls_back=None if model.falls_back is None else model.falls_back_on(panel),
+    )
+    base = None
+    if network.cell.reservoir:
+        seen = known.transform.differences(known.transform.levels(panel))
+        base = _best_base(seen, model.features, plan, differenced=known.transform.difference > 0)
+    return _go_on(
+        known,
+        panel,
+        config,
+        plan=plan,
+        steps_of=[max(LEAST_STEPS, round(FINAL_STEPS * (steps or plan.steps))) for steps in best_steps],
+        seed=1 + seed,
+        base=base,
+        since=since,
+        watcher=watcher or Watcher(),
+        device=device,
+    )
+
+
+def _go_on(
+    model: FittedModel,
+    panel: Panel,
+    config: Config,
+    *,
+    plan: Plan,
+    steps_of: Sequence[int],
+    seed: int,
+    base: int | None,
+    since: IntArray | None = None,
+    device: torch.device,
+    watcher: Watcher,
+) -> FittedModel:
+    """The model with its network trained further in place; scales are those of the panel."""
+    features = model.features
     # The transform stays: the weights and the interval widths were found in its units.
     seen = model.transform.differences(model.transform.levels(panel))
     scales = fit_scales(seen, season_length=features.season_length, scaling=features.scaling)
     model = replace(model, scales=scales, never_negative=never_negative(panel))
-    windows = _windows(seen, features, learned.plan, model.transform)
-    reader = WindowReader(seen, features, scales, horizon=learned.plan.horizon, device=device)
+    windows = _windows(seen, features, plan, model.transform)
+    reader = WindowReader(seen, features, scales, horizon=plan.horizon, device=device)
     if model.network.cell.reservoir:
         for member in model.network.members:
-            member.reset_base(learned.base)
-            _fit_reservoir(member, reader, windows, learned.plan, learned.config, None, watcher=watcher)
+            member.reset_base(base)
+            _fit_reservoir(member, reader, windows, plan, config, None, watcher=watcher)
         return model
-    steps_of = [round(FINAL_STEPS * done.best_step) for done in learned.fits]
+    if since is not None:
+        windows = _new_ones_twice(windows, since, horizon=plan.horizon)
     watcher.on_final_fit(sum(steps_of))
     for number, (member, steps) in enumerate(zip(model.network.members, steps_of, strict=True)):
         if steps == 0:
             continue
-        plan = replace(
-            learned.plan,
+        further = replace(
+            plan,
             steps=steps,
-            learning_rate=FINAL_RATE * learned.plan.learning_rate,
+            learning_rate=FINAL_RATE * plan.learning_rate,
             validate_every=max(1, steps // 5),
-            seed=learned.plan.seed + 1 + number * MEMBER_SEEDS,
+            seed=plan.seed + seed + number * MEMBER_SEEDS,
         )
         its_watcher = watcher.after(sum(steps_of[:number]))
-        fit(member, features, Sampler(reader, windows, plan), plan, validate=None, watcher=its_watcher)
+        fit(member, features, Sampler(reader, windows, further), further, validate=None, watcher=its_watcher)
     return model
+
+
+def _new_ones_twice(
+    windows: tuple[IntArray, IntArray, IntArray], since: IntArray, *, horizon: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """The ranges of windows, and once more those whose targets reach into rows that were not learned from."""
+    series, first, last = windows
+    from_new = np.maximum(first, since[series] - horizon)
+    new = np.flatnonzero(from_new <= last)
+    return (
+        np.concatenate([series, series[new]]),
+        np.concatenate([first, from_new[new]]),
+        np.concatenate([last, last[new]]),
+    )
 
 
 def _draw_reservoir(network: Network, settings: ModelConfig, *, seed: int) -> None:

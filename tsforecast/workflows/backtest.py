@@ -48,7 +48,7 @@ from tsforecast.workflows.fallback import tell_failures
 from tsforecast.workflows.predict import LoadedRun, read_like
 from tsforecast.workflows.train import model_name, read_data
 
-__all__ = ["Backtest", "Rolling", "backtest", "backtest_run", "parse_rivals"]
+__all__ = ["Backtest", "Rolling", "backtest", "backtest_run", "learned_until", "parse_rivals"]
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _after_training(
     Raises:
         ConfigError: none does, or fewer than the user asked for.
     """
-    learned = _learned_until(run, panel.axis)
+    learned = learned_until(run, panel.axis)
     newest = max(learned.values())
     if rolling.align == "own":  # a series that is new was learned from nowhere
         until = np.array([learned.get(name, -FAR_AWAY) for name in panel.unique_ids])
@@ -290,11 +290,10 @@ def _after_training(
     )
 
 
-def _learned_until(run: LoadedRun, axis: TimeAxis) -> dict[str, int]:
+def learned_until(run: LoadedRun, axis: TimeAxis) -> dict[str, int]:
     """Position of the last row the run has learned from, by series, on the axis of the data it is judged by."""
     tail = run.tail
-    held_back = 0 if run.config.training.final_fit else cast(int, run.config.split.test)
-    ends = tail.axis.timestamps(tail.starts + tail.lengths - 1 - held_back)
+    ends = tail.axis.timestamps(tail.starts + tail.lengths - 1 - run.held_back)
     return dict(zip(tail.unique_ids, axis.floor(ends).tolist(), strict=True))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tsforecast.config.schema import Config, DataConfig
 from tsforecast.config.words import listed
@@ -23,7 +24,7 @@ from tsforecast.forecasting.forecast import (
     quantile_column,
 )
 from tsforecast.forecasting.stored import fallbacks_from_storage, from_storage, tail_from_storage
-from tsforecast.runs import open_run, refuse_inside_run
+from tsforecast.runs import Run, open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
 from tsforecast.series.cut import NO_CUT, Cut, cut_table, emptied_reason, emptied_series, moment_of
@@ -81,6 +82,11 @@ class LoadedRun:
         tail: the newest rows of the series it was trained on.
         fallbacks: those of series that the seasonal naive forecasts.
         auto: keys of the config that were resolved from the data.
+        version: counts the updates, from 1.
+        held_back: steps at the end of each series that the model has not learned from.
+        budget: time the training was given, where it was.
+        metrics: as stored.
+        files: contents of the further files that were asked for.
     """
 
     path: Path
@@ -89,6 +95,11 @@ class LoadedRun:
     tail: Panel
     fallbacks: tuple[Panel, ...] = ()
     auto: tuple[str, ...] = ()
+    version: int = 1
+    held_back: int = 0
+    budget: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,29 +124,76 @@ class Prediction:
         return not_forecast(self.failures)
 
 
-def load_run(path: Path, *, device: str | None = None) -> LoadedRun:
+def load_run(path: Path, *, device: str | None = None, also: Sequence[str] = ()) -> LoadedRun:
     """Reads and verifies a run folder; a model trained on a GPU loads on the CPU as well.
 
     Args:
         path: the run folder.
         device: ``auto``, ``cpu`` or ``cuda``; None takes the GPU where there is one.
+        also: names of further files whose contents are wanted.
 
     Raises:
         RunError: the folder is missing or damaged.
     """
-    stored = open_run(path)
+    stored = open_run(path, also=also)
     where = choose_device(device or "auto")
+    try:
+        return _loaded(stored, where)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        # The hashes fit, so somebody wrote it like this: what is missing or of another kind, names the error.
+        raise RunError(
+            f"{path}: model.json, model.safetensors and config.yaml do not fit together "
+            f"({type(error).__name__}: {error}). Restore the folder from a copy, or train again."
+        ) from error
+
+
+def _loaded(stored: Run, where: torch.device) -> LoadedRun:
     model = from_storage(stored.model, stored.arrays, stored.config.model, device=where)
+    _refuse_other_sizes(stored, model)
     set_precision(model.precision, where)
     set_threads(stored.config.runtime.threads, hidden_size=cast(int, stored.config.model.hidden_size))
     return LoadedRun(
-        path=path,
+        path=stored.path,
         config=stored.config,
         model=model,
         tail=tail_from_storage(stored.model, stored.arrays),
         fallbacks=fallbacks_from_storage(stored.model, stored.arrays),
         auto=tuple(stored.model.get("auto", ())),
+        version=stored.model.get("version", 1),
+        held_back=_held_back(stored.model.get("held_back"), stored.config),
+        budget=stored.model.get("budget"),
+        metrics=stored.metrics or {},
+        files=stored.files,
     )
+
+
+def _refuse_other_sizes(stored: Run, model: FittedModel) -> None:
+    """Refuses a model that would take more memory than its config admits: the config's limits were checked.
+
+    Raises:
+        RunError: names the size.
+    """
+    config = stored.config
+    sizes = {
+        "lookback": (model.features.lookback, config.lookback),
+        "horizon": (model.horizon, config.horizon),
+        "n_paths": (model.n_paths, config.forecast.paths),
+    }
+    for name, (found, expected) in sizes.items():
+        if found != expected and name in stored.model.get("features", {}) | stored.model:
+            raise RunError(
+                f"model.json: {name} is {found!r}, and config.yaml has {expected!r}. Restore the folder from a copy, "
+                "or train again."
+            )
+
+
+def _held_back(stored: int | None, config: Config) -> int:
+    """Steps at the end that were not learned from; a run that does not say so held back its test part, or nothing."""
+    if stored is not None:
+        return stored
+    return 0 if config.training.final_fit else cast(int, config.split.test)
 
 
 def predict(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -34,8 +34,8 @@ from tsforecast.forecasting.forecast import (
 from tsforecast.forecasting.intervals import Spread
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.pictures.plots import plot_error_by_lead_time, plot_training_curve
-from tsforecast.runs import check_target, new_run, write_model
-from tsforecast.runtime import choose_device, set_precision, set_threads
+from tsforecast.runs import RECEIPT, check_target, new_run, write_model
+from tsforecast.runtime import be_deterministic, choose_device, set_precision, set_threads
 from tsforecast.series.cut import NO_CUT, Cut, cut_table
 from tsforecast.series.faults import read_apart
 from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_panel, not_forecast
@@ -56,12 +56,16 @@ from tsforecast.workflows.fallback import (
 from tsforecast.workflows.lengths import UNTRAINED, refuse_lengths, short_series
 from tsforecast.workflows.pictures import draw_forecasts
 from tsforecast.workflows.predict import csv_text
+from tsforecast.workflows.receipt import Started
 
 __all__ = [
     "FAILURES",
+    "Made",
     "Test",
     "Trained",
     "check_skill",
+    "last_forecast",
+    "make",
     "model_name",
     "read_data",
     "refuse_long_horizon",
@@ -71,6 +75,8 @@ __all__ = [
     "score_with_baselines",
     "test_cutoffs",
     "train",
+    "use_threads",
+    "write_run",
 ]
 
 log = logging.getLogger(__name__)
@@ -167,6 +173,7 @@ def train(
     source: pd.DataFrame | None = None,
     cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
+    command: Sequence[str] = (),
 ) -> Trained:
     """Reads, trains, scores, learns from the held-back part, forecasts, and writes the run folder.
 
@@ -178,13 +185,85 @@ def train(
         source: data to use instead of ``data.path``.
         cut: what is left out at the end.
         watcher: progress and stop signals.
+        command: what the user typed, for the receipt.
 
     Raises:
         ConfigError: settings that do not fit each other, the data or this machine.
         DataError: the data cannot be used as it is.
         StoppedError: a signal came; ``resume`` goes on from there.
     """
+    started = Started(command)
     path, checkpoint = _checked_start(path, overwrite=overwrite, resume=resume)
+    made = make(
+        config,
+        path=path,
+        checkpoint=checkpoint,
+        resume=resume,
+        source=source,
+        cut=cut,
+        watcher=watcher,
+    )
+    receipt = made.receipt(started, source=source, resumed=resume)
+    try:
+        with new_run(path, overwrite=overwrite or resume) as folder:
+            write_run(folder, made, receipt=receipt)
+    except StoppedError as stop:
+        raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
+    remove_checkpoint(checkpoint)
+    return made.trained
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A training that is done and not yet written.
+
+    Attributes:
+        trained: what it leaves.
+        test: how the model did on the test part.
+        origin: what else ``model.json`` tells.
+        device: it was computed on.
+    """
+
+    trained: Trained
+    test: Test | None
+    origin: dict[str, Any]
+    device: torch.device
+
+    def receipt(self, started: Started, *, source: object, **more: Any) -> dict[str, Any]:
+        """What ``run.json`` holds, as of now; ``source`` is a data frame, or None for ``data.path``."""
+        config = self.trained.config
+        return started.receipt(
+            config,
+            device=self.device,
+            data=config.data.path if source is None else "data frame",
+            data_hash=self.origin["data_hash"],
+            **more,
+        )
+
+
+def make(
+    config: Config,
+    *,
+    path: Path,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    source: pd.DataFrame | None = None,
+    cut: Cut = NO_CUT,
+    watcher: Watcher | None = None,
+) -> Made:
+    """The whole of a training but for the writing; arguments and errors as of :func:`train`.
+
+    Args:
+        config: as loaded.
+        path: the run folder it is for.
+        checkpoint: folder to save to on the way, and to go on from with ``resume``; None saves nothing.
+        resume: go on from the checkpoint.
+        source: data to use instead of ``data.path``.
+        cut: what is left out at the end.
+        watcher: progress and stop signals.
+    """
+    if config.runtime.deterministic:
+        be_deterministic()
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
 
@@ -193,11 +272,11 @@ def train(
     panel = read.panel
     where = name_of(config.data.path) if source is None else "data frame"
     refuse_lengths(panel, config, where)
-    set_threads(config.runtime.threads, hidden_size=cast(int, config.model.hidden_size))
+    use_threads(config)
     _tell_data(config, read, where=where)
     config = _with_steps(config, panel, checkpoint if resume else None, device=device)
 
-    if not resume and checkpoint.exists():
+    if checkpoint and not resume and checkpoint.exists():
         log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
         remove_checkpoint(checkpoint)
     try:
@@ -218,37 +297,43 @@ def train(
             if config.training.final_fit
             else learned.model
         )
+        # As stored, so that the run forecasts them alike later.
+        fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
+        trained = Trained(
+            path=path,
+            config=learned.config,
+            model=model,
+            fits=learned.fits,
+            validation=learned.score,
+            panel=panel,
+            scores=test.scores if test else None,
+            forecast=last_forecast(model, panel, fallbacks, config),
+            repairs=read.repairs,
+            fallbacks=fallbacks,
+            failures=read.failures,
+            cut=cut,
+            left_out=read.left_out,
+        )
     except StoppedError as stop:
+        if checkpoint is None:
+            raise
         raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
-
-    # As stored, so that the run forecasts them alike later.
-    fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
-    trained = Trained(
-        path=path,
-        config=learned.config,
-        model=model,
-        fits=learned.fits,
-        validation=learned.score,
-        panel=panel,
-        scores=test.scores if test else None,
-        forecast=_last_forecast(model, panel, fallbacks, config),
-        repairs=read.repairs,
-        fallbacks=fallbacks,
-        failures=read.failures,
-        cut=cut,
-        left_out=read.left_out,
-    )
     origin = {
         "data_hash": data_hash(panel),
         "repairs": read.repairs,
         "auto": _auto_keys(asked, learned.config),
         "budget": asked.training.budget,
+        "version": 1,
+        "held_back": 0 if config.training.final_fit else config.split.test,
     }
-    with new_run(path, overwrite=overwrite or resume) as folder:
-        _write(folder, trained, origin=origin)
-        _draw(folder / "plots", trained, test)
-    remove_checkpoint(checkpoint)
-    return trained
+    return Made(trained, test, origin, device)
+
+
+def use_threads(config: Config) -> None:
+    """Sets torch's CPU threads as a resolved config says; sums in one order need one thread, unless told otherwise."""
+    runtime = config.runtime
+    threads = 1 if runtime.deterministic and runtime.threads == "auto" else runtime.threads
+    set_threads(threads, hidden_size=cast(int, config.model.hidden_size))
 
 
 def read_data(config: Config, source: pd.DataFrame | None = None, cut: Cut = NO_CUT) -> Isolated:
@@ -450,7 +535,7 @@ class Test:
     forecast: pd.DataFrame
 
 
-def _last_forecast(
+def last_forecast(
     model: FittedModel, panel: Panel, fallbacks: tuple[Panel, ...], config: Config
 ) -> pd.DataFrame:
     """The forecast from the end of each series, as far ahead as the future covariates are known."""
@@ -535,8 +620,14 @@ def _scored_steps(config: Config) -> int:
     return min(config.horizon, cast(int, config.split.test))
 
 
-def _write(folder: Path, trained: Trained, *, origin: dict[str, Any]) -> None:
-    """The files of the run folder; the manifest comes after them."""
+def write_run(folder: Path, made: Made, *, receipt: Mapping[str, Any]) -> None:
+    """The files and pictures of the run folder; the manifest comes after them."""
+    _write(folder, made.trained, origin=made.origin)
+    _draw(folder / "plots", made.trained, made.test)
+    write_text(folder / RECEIPT, json.dumps(receipt, indent=2) + "\n")
+
+
+def _write(folder: Path, trained: Trained, *, origin: Mapping[str, Any]) -> None:
     config, panel, scores = trained.config, trained.panel, trained.scores
     kept = trained.model.features.history + trained.model.transform.difference + config.horizon
     values, arrays = to_storage(trained.model, panel.tail(kept), trained.fallbacks)
