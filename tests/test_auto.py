@@ -84,9 +84,12 @@ def test_the_seasons_and_what_came_before_them_become_lags() -> None:
     assert resolve_lags([1], 8, long) == []
 
 
-def test_lags_beyond_the_first_season_are_those_that_fill_a_window() -> None:
-    assert resolve_lags([12], 24, np.array([10, 60, 900])) == [12, 13, 24, 25, 36]
-    assert resolve_lags([12], 24, np.array([47])) == [12, 13]
+def test_lags_beyond_the_first_season_are_those_that_fill_windows() -> None:
+    many = np.full(100, 60)
+    assert resolve_lags([12], 24, many) == [12, 13, 24, 25, 36]
+    assert resolve_lags([12], 24, many - 20) == [12, 13]
+    few = np.array([10, 98, 900])  # half of the windows of the middle one
+    assert resolve_lags([12], 24, few) == [12, 13, 24, 25]
     assert resolve_lags([12], 24, np.array([3])) == [12, 13]
 
 

@@ -45,7 +45,8 @@ ENOUGH_WINDOWS = 30
 # The calibration part takes at most one of so many parts of what is left to learn from, and has windows enough.
 CALIBRATION_SHARE = 4
 CALIBRATION_WINDOWS = 8
-# Half of so many series stop a training nearly as well as all of them.
+# Half of so many series stop a training nearly as well as all of them, and all of them have windows enough to learn
+# what a lag is worth that the older ones do not have.
 MANY_SERIES = 100
 
 # Steps of training: enough to see each window this often, within these limits.
@@ -201,8 +202,8 @@ def resolve_lags(season_lengths: Sequence[int], lookback: int, lengths: IntArray
     The value one season before the step to forecast, and the one before that, which tells with the newest how far this
     season is from the last; of a single season the same two and three seasons before, as what one season had by chance
     three have not; of several the value two seasons before. Those beyond the first season are left out where the
-    median series would not fill one window with them. A lag counts from the step to forecast; lag 1 is the newest
-    value and always there.
+    median series would not fill one window with them, and of few series, which have few windows, where they would not
+    fill half of theirs. A lag counts from the step to forecast; lag 1 is the newest value and always there.
     """
     seasons = [m for m in season_lengths if m > 1]
     lags = {lag for m in seasons for lag in (m, m + 1)}
@@ -210,7 +211,8 @@ def resolve_lags(season_lengths: Sequence[int], lookback: int, lengths: IntArray
         further = {k * seasons[0] + one for k in (2, 3) for one in (0, 1)}
     else:
         further = {2 * m for m in seasons}
-    longest = int(np.median(lengths)) - lookback
+    filled = int(np.median(lengths)) // (1 if len(lengths) >= MANY_SERIES else 2)
+    longest = filled - lookback
     return sorted(lags | {lag for lag in further if lag <= longest})
 
 
