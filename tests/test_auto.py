@@ -159,3 +159,15 @@ def test_series_too_short_for_a_calibration_part_have_none(
 ) -> None:
     lengths = np.full(n_series, length)
     assert resolve_calibration(12, lengths, validation=validation, test=12) == 0
+
+
+def test_short_trainings_are_shared_by_several_networks() -> None:
+    panel = panel_of(seasonal_series(144), freq="MS")
+    short = resolve(config(), panel)
+    assert short.training.max_steps == 300
+    assert short.model.ensemble == 5
+    assert resolve(config(model={"cell": "esn"}), panel).model.ensemble == 1
+    for asked in ({"max_steps": 300}, {"max_epochs": 3}, {"budget": "10s"}):
+        assert resolve(config(training=asked), panel).model.ensemble == 1
+    assert resolve(config(model={"ensemble": 2}, training={"max_steps": 300}), panel).model.ensemble == 2
+    assert resolve(config(), panel_of(seasonal_series(20_000), freq="MS")).model.ensemble == 1

@@ -517,10 +517,11 @@ class ModelConfig(Section):
         "distribution; counts: `negative_binomial`, `zero_inflated`; values above 0: `log_normal`. `auto`: `mae`, and "
         "`mse` for `esn`. See docs/uncertainty.md.",
     )
-    ensemble: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1,
+    ensemble: Auto | Annotated[int, Field(ge=1, le=64)] = Field(
+        default="auto",
         title="ensemble",
-        description="Networks trained one after the other, whose forecasts are pooled.",
+        description="Networks trained one after the other, whose forecasts are pooled; `auto`: up to five where little "
+        "data makes the training short, else one, and one where steps or a budget are given.",
     )
     lags: Auto | list[PastSteps] = Field(
         default="auto",

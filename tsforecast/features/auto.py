@@ -56,6 +56,10 @@ LEARNING_RATE = 3e-3
 # The weights get good when the learning rate falls, at the end of the schedule: stopping early would stop before that.
 PATIENCE = 25
 
+# Where the training is short for want of data, more networks take no longer together than a long one, and what one of
+# them learned by chance the others did not.
+MOST_MEMBERS = 5
+
 HIDDEN_SIZE = 64
 # A reservoir is not trained to use its units well, so it needs more of them; they cost one small matrix each step.
 RESERVOIR_SIZE = 300
@@ -116,7 +120,9 @@ def resolve(config: Config, panel: Panel) -> Config:
                 update={"validation": validation, "calibration": calibration, "test": test}
             ),
             "data": config.data.model_copy(update={"freq": panel.axis.freq, "calendar": calendar}),
-            "model": resolve_model(config.model, lags=lags, lookback=lookback),
+            "model": resolve_model(
+                config.model, lags=lags, lookback=lookback, members=_members(config, steps)
+            ),
             "training": training.model_copy(
                 update={
                     "max_steps": steps,
@@ -149,7 +155,7 @@ def with_auto(config: Config, keys: Sequence[str]) -> Config:
     return Config.model_validate(values)
 
 
-def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> ModelConfig:
+def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int, members: int = 1) -> ModelConfig:
     """The network's settings with every ``auto`` written out but ``ridge``, which the fit chooses.
 
     What the cell does not have becomes None.
@@ -159,6 +165,7 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
         "hidden_size": RESERVOIR_SIZE if is_reservoir else HIDDEN_SIZE,
         "head": "mse" if is_reservoir else "mae",
         "lags": lags,
+        "ensemble": members,
         "leak": RESERVOIR_LEAK if is_reservoir else "learned",
         "ridge": "auto",
         "washout": lookback - 1,
@@ -168,6 +175,13 @@ def resolve_model(model: ModelConfig, *, lags: list[int], lookback: int) -> Mode
     }
     update |= {name: None for name, cells in CELLS_WITH.items() if model.cell not in cells}
     return model.model_copy(update=update)
+
+
+def _members(config: Config, steps: int) -> int:
+    """Networks that together take no more steps than the longest training of one; one where steps are asked for."""
+    training = config.training
+    is_asked = training.max_steps != "auto" or training.max_epochs is not None or training.budget is not None
+    return 1 if is_asked or config.model.cell == "esn" else min(MOST_MEMBERS, max(1, MAX_STEPS // steps))
 
 
 def _scaling(config: Config) -> str:

@@ -145,7 +145,7 @@ def learn(
     members: list[Network] = []
     fits: list[Fit] = []
     config = ground.config
-    for number in range(config.model.ensemble):
+    for number in range(cast(int, config.model.ensemble)):
         member = ground.untrained(number, device=device)
         if member.cell.reservoir:
             # The ridge strength that is best for the first reservoir is taken for those that are drawn like it.
@@ -157,7 +157,7 @@ def learn(
             sampler = Sampler(ground.reader, ground.windows, its_plan)
             if number == 0:
                 of_step = seconds_per_step(member, ground.features, sampler, plan)
-                watcher.on_plan(plan, config.model.ensemble, of_step, device)
+                watcher.on_plan(plan, cast(int, config.model.ensemble), of_step, device)
             done = fit(
                 member,
                 ground.features,
@@ -250,7 +250,7 @@ def within_budget(panel: Panel, config: Config, *, device: torch.device) -> Conf
     of_step = seconds_per_step(
         network, ground.features, Sampler(ground.reader, ground.windows, ground.plan), ground.plan
     )
-    n_members = config.model.ensemble
+    n_members = cast(int, config.model.ensemble)
     of_validation = _seconds_per_validation(ground, network.eval())
     of_validations = of_validation * (n_members * (VALIDATIONS + 1) + len(TRIED_SCALINGS))
     left = seconds_of(training.budget) - of_validations
