@@ -385,7 +385,7 @@ def other_kinds() -> Iterator[Case]:
         ("bzip2", b"BZh91AY&SY", "a bzip2 file"),
         ("xz", b"\xfd7zXZ\0", "an xz file"),
         ("7-zip", b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-        ("parquet", b"PAR1" + bytes(50), "a Parquet file"),
+        ("parquet", b"PAR1\x15" + bytes(50), "a Parquet file"),
         ("feather", b"ARROW1\0\0" + bytes(50), "an Arrow"),
         ("sqlite", b"SQLite format 3\0" + bytes(100), "sqlite:///FILE"),
         ("pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF document"),
@@ -1036,6 +1036,8 @@ def odd_csv() -> Iterator[Good]:
     yield Good("an index without a name", csv(",ds,y", range(70), D, V))
     yield Good("columns that differ in case", csv("ds,y,Y", D, V, V[::-1]))
     yield Good("line breaks in notes", csv("ds,y,note", D, V, ['"a\nb, c"'] * 70))
+    yield Good("a first column PAR1", csv("PAR1,ds,y", range(70), D, V))
+    yield Good("a first column BZh", csv("BZh,ds,y", range(70), D, V))
     yield Good("an inch in a note", csv("ds,y,note", D, V, ['5" pipe'] * 70))
     yield Good(
         "twenty thousand columns",

@@ -68,12 +68,13 @@ def test_a_trial_scores_as_train_does(found: Comparison, tmp_path: Path) -> None
 
 def test_parameters_are_the_trained_ones(found: Comparison) -> None:
     trials = {trial.cell: trial for trial in found.trials}
-    # Values shown: the newest, a season before, one step more, two seasons; beside them whether there is one, and the
-    # month as two.
-    shown, inputs = 4, 7
+    # Values shown: the newest, one and two seasons before, each with one step more; beside them whether there is one,
+    # and the month as two.
+    shown, inputs = 5, 8
     lstm = torch.nn.LSTM(inputs, 8)
     in_lstm = sum(p.numel() for p in lstm.parameters())
-    assert trials["lstm"].parameters == in_lstm + 8 + 1 + shown + 8 * shown  # the last ones move the weights
+    moving, straight = 8 * shown, inputs - shown
+    assert trials["lstm"].parameters == in_lstm + 8 + 1 + shown + moving + straight
     assert trials["esn"].parameters == 8 + 1 + shown
 
 
@@ -308,3 +309,4 @@ def test_series_that_no_cell_has_learned_from_are_named_and_listed(
     assert "1 series left out: 's0' (V404: the value" in capsys.readouterr().err
     listed = pd.read_csv(job / "runs" / "sales_compare" / "failures.csv")
     assert listed["unique_id"].tolist() == ["s0"]
+    assert listed["forecast"].isna().all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["BEGINNING", "no_csv", "no_header"]
+__all__ = ["BEGINNING", "BZIP2", "no_csv", "no_header"]
 
 BEGINNING = 64  # bytes that tell
 LONGEST = 60  # characters of a line in a message
@@ -16,11 +16,11 @@ MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
     b"PK\x05\x06": "an empty zip archive; name a CSV file",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook or another Office document; save it as CSV",
-    b"BZh": "a bzip2 file; give it a name that ends in .bz2",
     b"\x28\xb5\x2f\xfd": "a Zstandard file; give it a name that ends in .zst",
     b"\xfd7zX": "an xz file; unpack it, or compress it with gzip",
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it, or compress the CSV with gzip",
-    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+    # A name of a column may begin with PAR1 too; after it Parquet has the first field of a header.
+    b"PAR1\x15": "a Parquet file; give it a name that ends in .parquet",
     b"ARROW1": "an Arrow (Feather) file; save it as Parquet or CSV",
     b"SQLite format 3\0": "an SQLite database; write its path as sqlite:///FILE, and set data.query",
     b"%PDF": "a PDF document; expected text: export the table as CSV",
@@ -31,6 +31,8 @@ MAGIC = {
     b"\xff\xfe\0\0": "UTF-32 text; save it as UTF-8",
     b"\0\0\xfe\xff": "UTF-32 text; save it as UTF-8",
 }
+# The block size is a digit; text that begins with BZh does not go on like this.
+BZIP2 = tuple(b"BZh%d1AY&SY" % size for size in range(1, 10))
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 MARKUP = {
     re.compile(rb"\s*<(!doctype|html|\?xml|table|body|script|!--)", re.IGNORECASE): (
@@ -45,6 +47,8 @@ def no_csv(first: bytes, *, encoding: str) -> str | None:
     for magic, kind in MAGIC.items():
         if first.startswith(magic):
             return kind
+    if first.startswith(BZIP2):
+        return "a bzip2 file; give it a name that ends in .bz2"
     if encoding.startswith("utf-16"):
         return None
     if first.startswith(UTF_16):

@@ -27,6 +27,7 @@ from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError, ResourceError, TsforecastError
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
+from tsforecast.series.foreign import BEGINNING, BZIP2
 from tsforecast.series.gather import Gathered
 from tsforecast.series.memory import Room, gigabytes, memory_free, memory_size
 from tsforecast.series.timeaxis import INTEGER
@@ -58,7 +59,8 @@ CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 SECONDS_OF_SILENCE = 60.0  # of a web server
 SECONDS_OF_A_BLOCK = 600.0  # of some megabytes
 READINGS = 2  # of a file that changes meanwhile
-MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
+MAGIC |= dict.fromkeys(BZIP2, "bz2")
 WILDCARDS = frozenset("*?[")
 TEXT_ENDINGS = (".csv", ".tsv")
 PARQUET = ".parquet"
@@ -538,7 +540,7 @@ def _opener_of_stream(stream: Any, name: str) -> Opener:
     """Opens what a stream gave; its first bytes say whether it is compressed, for a name may not, or not any more."""
     content, size = _kept(stream, name)
     content.seek(0)
-    first = content.read(4)
+    first = content.read(BEGINNING)
     codec = next((found for magic, found in MAGIC.items() if first.startswith(magic)), None)
 
     def opener() -> Any:

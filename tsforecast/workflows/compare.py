@@ -194,7 +194,7 @@ def compare(
     device = choose_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
     _, read = resolve_and_part(config, read_data(config, source))
-    tell_failures([replace(failure, forecast="") for failure in read.failures])
+    tell_failures(_left_out(read.failures))
     panel = read.panel
     by_cell = {name: _alone(resolve(with_cell(config, name), panel)) for name in cells}
     any_config = by_cell[cells[0]]
@@ -226,6 +226,11 @@ def compare(
     )
 
 
+def _left_out(failures: Sequence[Failure]) -> list[Failure]:
+    """The series as they are told of: whatever would forecast them elsewhere, a comparison leaves them out."""
+    return [replace(failure, forecast="") for failure in failures]
+
+
 def check_folder(path: Path, *, overwrite: bool) -> None:
     """Refuses before any work a folder that the comparison must not replace, or could not write.
 
@@ -247,7 +252,7 @@ def write(path: Path, found: Comparison, *, overwrite: bool) -> None:
         write_text(folder / "trials.csv", _trials_table(found).to_csv(index=False, float_format="%.6g"))
         write_text(folder / "comparison.json", json.dumps(comparison_json(found), indent=2) + "\n")
         if found.failures:
-            write_text(folder / FAILURES, failures_csv(found.failures))
+            write_text(folder / FAILURES, failures_csv(_left_out(found.failures)))
         outcomes = {
             cell: [Outcome(trial.seconds, trial.mase, trial.history) for trial in trials]
             for cell, trials in found.by_cell.items()
