@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
@@ -24,7 +25,7 @@ from tsforecast.runs import open_run, verify_run, version_names
 from tsforecast.series.panel import Panel
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows import update as workflow
-from tsforecast.workflows.predict import load_run, predict
+from tsforecast.workflows.predict import LoadedRun, load_run, predict
 from tsforecast.workflows.train import train
 from tsforecast.workflows.update import Updated, report, rollback, update
 from tsforecast.workflows.writer import sole_writer
@@ -65,6 +66,22 @@ def winning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "_compared", always_wins)
 
 
+def spoiled(run: LoadedRun) -> LoadedRun:
+    """The run with a model whose forecasts all lie off by half a scale, and more with each step."""
+    network = copy.deepcopy(run.model.network)
+    with torch.no_grad():
+        network.head.linear.bias += 0.5
+    return replace(run, model=replace(run.model, network=network))
+
+
+@pytest.fixture
+def poor_champion(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    """The champion is spoiled, and the challenger learns on from what it was before."""
+    good, learn_on = load_run(run, device="cpu").model, workflow.learn_on
+    monkeypatch.setattr(workflow, "load_run", lambda *paths, **known: spoiled(load_run(*paths, **known)))
+    monkeypatch.setattr(workflow, "learn_on", lambda _, *given, **known: learn_on(good, *given, **known))
+
+
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(tmp_path_factory.mktemp("update") / "run")
@@ -77,6 +94,7 @@ def run(champion: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(champion, tmp_path / "run"))
 
 
+@pytest.mark.usefixtures("poor_champion")
 def test_a_better_challenger_takes_the_place_and_the_old_version_is_kept(run: Path) -> None:
     before = content(run)
     updated = update(run, first(108))
@@ -93,6 +111,7 @@ def test_a_better_challenger_takes_the_place_and_the_old_version_is_kept(run: Pa
     assert f"`tsforecast rollback {run}`" in report(updated)
 
 
+@pytest.mark.usefixtures("poor_champion")
 def test_what_is_told_is_what_the_scores_say(run: Path) -> None:
     updated = update(run, first(108))
     models = json.loads((run / "metrics.json").read_text())["test"]["models"]
@@ -102,7 +121,7 @@ def test_what_is_told_is_what_the_scores_say(run: Path) -> None:
     told = json.loads((run / "model.json").read_text())["update"]
     assert (told["champion"], told["challenger"]) == (updated.champion, updated.challenger)
     # By hand: the champion's forecast of the newest 6 steps, made from the rows before.
-    old = load_run(run / "versions" / "0001", device="cpu")
+    old = spoiled(load_run(run / "versions" / "0001", device="cpu"))
     made, _ = predict(old, first(102))
     actual = first(108).groupby("unique_id").tail(6)
     error = np.abs(made["y_hat"].to_numpy() - actual["y"].to_numpy()).reshape(3, 6).mean(axis=1)
