@@ -131,11 +131,13 @@ def from_storage(
     """
     features, direct_steps = Features.from_json(values["features"]), values.get("direct_steps", 0)
     n_members = values.get("members", 1)
-    if n_members != settings.ensemble:
+    if n_members != (
+        1 if settings.ensemble == "auto" else settings.ensemble
+    ):  # auto: from before there were several
         raise RunError(
             f"model.json: has {n_members!r} members, and config.yaml asks for {settings.ensemble}."
         )
-    _check_shapes(arrays, settings, features, direct_steps=direct_steps)
+    _check_shapes(arrays, settings, features, n_members=n_members, direct_steps=direct_steps)
     network = ensemble_of(
         [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
     )
@@ -160,16 +162,16 @@ def from_storage(
     )
 
 
-def _check_shapes(arrays: Arrays, settings: ModelConfig, features: Features, *, direct_steps: int) -> None:
+def _check_shapes(
+    arrays: Arrays, settings: ModelConfig, features: Features, *, n_members: int, direct_steps: int
+) -> None:
     """Compares the weights with those the settings ask for, before any memory is taken for them.
 
     Raises:
         RunError: names the first that differs.
     """
     with torch.device("meta"):
-        members = [
-            build_network(settings, features, direct_steps=direct_steps) for _ in range(settings.ensemble)
-        ]
+        members = [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
     for name, weight in ensemble_of(members).state_dict().items():
         array = arrays.get(WEIGHTS + name)
         if array is not None and array.shape != tuple(weight.shape):
