@@ -23,12 +23,12 @@ from tsforecast.errors import DataError, LockedError, RunError, StoppedError
 from tsforecast.forecasting.forecast import FittedModel
 from tsforecast.runs import open_run, verify_run, version_names
 from tsforecast.series.panel import Panel
+from tsforecast.storage.lock import locked
 from tsforecast.training.fit import Watcher
 from tsforecast.workflows import update as workflow
 from tsforecast.workflows.predict import LoadedRun, load_run, predict
 from tsforecast.workflows.train import train
 from tsforecast.workflows.update import Updated, report, rollback, update
-from tsforecast.workflows.writer import sole_writer
 
 WHOLE = seasonal_frame(n_series=3, length=120)
 # The season turns over after row 72, which is what an update has to learn.
@@ -321,7 +321,7 @@ def test_a_signal_leaves_the_run_as_it_was(run: Path) -> None:
 
 @pytest.mark.usefixtures("winning")
 def test_of_two_writers_the_second_is_told_so_at_once(run: Path) -> None:
-    with sole_writer(run):
+    with locked([run], command="batch"):
         with pytest.raises(LockedError, match="run: "):
             update(run, first(108))
         with pytest.raises(RunError, match="keeps no older version"):

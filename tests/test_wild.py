@@ -636,7 +636,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a nul in a number": (with_row(PLAIN, 9, "2023-12-12,2\0"), "line 9, column 'sold'"),
     "gzip without its ending": (gzip.compress(PLAIN.encode()), "a gzip file"),
     "a workbook": (b"PK\x03\x04" + bytes(100), "an Excel workbook"),
-    "parquet": (b"PAR1" + bytes(100), "a Parquet file"),
+    "parquet": (b"PAR1\x15" + bytes(100), "a Parquet file"),
     "utf-32": (PLAIN.encode("utf-32"), "UTF-32 text; save it as UTF-8"),
     "no text": (bytes(range(256)) * 20, "."),
     "mixed encodings": (
