@@ -3,8 +3,8 @@
     python benchmarks/batch.py [--series 10000,100000] [--paths 0,20,100] [--rows 168] [--horizon 24]
 
 Writes hourly series grouped by name to a Parquet file, trains one small network on some of them, and forecasts all of
-them with every check on, 80 % intervals, a Parquet sink and the archive. Without paths the intervals come from held-back
-errors alone; with paths the head is a normal distribution, whose intervals draw so many paths from every window.
+them with every check on, 80 % intervals, a Parquet sink and the archive. Without paths the intervals come from held-
+back errors alone; with paths the head is a normal distribution, whose intervals draw so many paths from each window.
 Prints series per CPU second (of the whole process: start, reading, checks, forecasts, writing) and the peak memory.
 """
 
