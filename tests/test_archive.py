@@ -328,7 +328,8 @@ while True:
 def test_a_killed_writer_leaves_the_old_forecasts_or_the_new_ones(tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     for moment in range(5):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, archive], stdout=subprocess.PIPE)
+        words = [sys.executable, "-c", WRITER, archive]
+        writer = subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parent)
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"begun\n"
         try:

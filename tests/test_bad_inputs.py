@@ -205,5 +205,5 @@ def test_one_value_a_million_times_larger_is_told_and_leaves_the_other_series_we
     ]
     clean, beside = (float(one.mean()) for one in others)
     # A third of the windows teach little now, so the same steps come less far; a seasonal naive is at 1.
-    assert clean < 0.3
-    assert beside < 0.5
+    assert clean < 0.4
+    assert beside < 0.6

@@ -68,9 +68,9 @@ def test_a_trial_scores_as_train_does(found: Comparison, tmp_path: Path) -> None
 
 def test_parameters_are_the_trained_ones(found: Comparison) -> None:
     trials = {trial.cell: trial for trial in found.trials}
-    # Values shown: the newest, one and two seasons before, each with one step more; beside them whether there is one,
-    # and the month as two.
-    shown, inputs = 5, 8
+    # Values shown: the newest, a season before and one step more; beside them whether there is one, and the month as
+    # two.
+    shown, inputs = 3, 6
     lstm = torch.nn.LSTM(inputs, 8)
     in_lstm = sum(p.numel() for p in lstm.parameters())
     moving, straight = 8 * shown, inputs - shown
