@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 from synthetic import seasonal_frame
-
-from tsforecast.cli.main import run
+from test_cli import tsforecast
 
 __all__ = ["CONFIG", "JOBS", "outputs", "prepare", "status_of", "tsforecast", "write_data"]
 
@@ -34,18 +30,6 @@ jobs:
       - parquet: out/parquet
       - sql: sqlite:///out/sales.db
 """
-
-
-def tsforecast(*words: str | Path) -> int:
-    """Runs the command line in this process and returns its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["tsforecast", *map(str, words)])
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            return run()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
 
 def write_data(folder: Path, *, days: int = 90, n_series: int = 5) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from tsforecast.cli.console import (
     LogFile,
     Quiet,
     Verbose,
+    command_line,
     forecast_bar,
     print_data,
     start_json_messages,
@@ -141,7 +141,7 @@ def batch(
     from tsforecast.workflows import batch as workflow
 
     night = workflow.Night(
-        command=shlex.join(["tsforecast", *sys.argv[1:]]),
+        command=shlex.join(command_line()),
         as_of=as_of,
         backfill=None if backfill is None else workflow.parse_backfill(backfill),
         mode=mode.value,

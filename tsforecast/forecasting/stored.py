@@ -131,12 +131,9 @@ def from_storage(
     """
     features, direct_steps = Features.from_json(values["features"]), values.get("direct_steps", 0)
     n_members = values.get("members", 1)
-    if n_members != (
-        1 if settings.ensemble == "auto" else settings.ensemble
-    ):  # auto: from before there were several
-        raise RunError(
-            f"model.json: has {n_members!r} members, and config.yaml asks for {settings.ensemble}."
-        )
+    asked = 1 if settings.ensemble == "auto" else settings.ensemble  # auto: from before there were several
+    if n_members != asked:
+        raise RunError(f"model.json: has {n_members!r} members, and config.yaml asks for {asked}.")
     _check_shapes(arrays, settings, features, n_members=n_members, direct_steps=direct_steps)
     network = ensemble_of(
         [build_network(settings, features, direct_steps=direct_steps) for _ in range(n_members)]
@@ -197,10 +194,10 @@ def _load_weights(network: Forecaster, arrays: Arrays) -> None:
         for name, array in arrays.items()
         if name.startswith(WEIGHTS)
     }
-    if isinstance(network, Network):
-        for name, layer in (("mix", network.mix), ("skip", network.skip)):
-            if layer is not None:  # a run from before there was one does without
-                weights.setdefault(f"{name}.weight", torch.zeros_like(layer.weight))
+    now = network.state_dict()
+    for name in LATER_WEIGHTS:
+        if name in now:
+            weights.setdefault(name, torch.zeros_like(now[name]))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
