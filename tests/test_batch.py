@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from faults import full_disk
 from night import JOBS, outputs, prepare, status_of, tsforecast, write_data
@@ -22,11 +23,12 @@ from tsforecast.config.jobs import load_jobs
 from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.isolate import Isolated
 from tsforecast.storage.archive import issued
-from tsforecast.storage.spool import spooled
+from tsforecast.storage.spool import Spool, spooled
 from tsforecast.workflows.batch import Night, batch, parse_backfill, status_path
 from tsforecast.workflows.nightly import job as job_module
 from tsforecast.workflows.nightly import shards as shards_module
-from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards, known_at, newest_as_of
+from tsforecast.workflows.nightly.known import known_at
+from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards
 from tsforecast.workflows.predict import load_run, read_like
 
 NEWEST = "2015-03-31"  # of 90 days
@@ -746,10 +748,8 @@ def test_parts_of_the_series_give_the_forecasts_of_all(night: Path, monkeypatch:
     behind: list[int] = []
 
     with spooled(night / "x") as spool:
-        assert forecast_shards(run, read, spool, horizon=7, quantile_levels=[0.1], done=behind.append) == ()
-        table = spool.table()
-        assert table is not None
-        parts = table.to_pandas()
+        assert forecast_shards(run, [read], spool, horizon=7, quantile_levels=[0.1], done=behind.append) == ()
+        parts = whole_of(spool).to_pandas()
 
     assert behind == [2, 4, 5]
     pd.testing.assert_frame_equal(parts, whole, rtol=1e-5)
@@ -758,10 +758,13 @@ def test_parts_of_the_series_give_the_forecasts_of_all(night: Path, monkeypatch:
 
 def spooled_frame(night: Path, run: object, read: Isolated) -> pd.DataFrame:
     with spooled(night / "x") as spool:
-        forecast_shards(run, read, spool, horizon=7, quantile_levels=[0.1])  # type: ignore[arg-type]
-        table = spool.table()
-        assert table is not None
-        return table.to_pandas()
+        forecast_shards(run, [read], spool, horizon=7, quantile_levels=[0.1])  # type: ignore[arg-type]
+        return whole_of(spool).to_pandas()
+
+
+def whole_of(spool: Spool) -> pa.Table:
+    (table,) = spool.tables(1_000_000)
+    return table
 
 
 def test_the_one_series_that_cannot_be_forecast_is_found(
@@ -781,10 +784,8 @@ def test_the_one_series_that_cannot_be_forecast_is_found(
 
     monkeypatch.setattr(shards_module, "_frame", failing)
     with spooled(night / "x") as spool:
-        failures = forecast_shards(run, read, spool, horizon=7, quantile_levels=[])
-        table = spool.table()
-        assert table is not None
-        names = table.column("unique_id").unique().to_pylist()
+        failures = forecast_shards(run, [read], spool, horizon=7, quantile_levels=[])
+        names = whole_of(spool).column("unique_id").unique().to_pylist()
 
     assert names == ["s0", "s2", "s4"]
     found = {failure.unique_id: (failure.code, failure.reason) for failure in failures}
@@ -818,7 +819,6 @@ def test_what_was_known_at_a_moment_has_no_row_after_it_and_no_series_that_began
 
     then = known_at(run, read, "2015-03-20")
 
-    assert newest_as_of(read) == NEWEST
     assert then.panel.unique_ids == ("s0", "s1", "s2", "s3")
     assert {as_of_text(then.panel.axis, int(p)) for p in then.panel.positions(then.panel.last_cutoffs)} == {
         "2015-03-20"

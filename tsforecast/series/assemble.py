@@ -81,7 +81,13 @@ class Aside:
 
 
 def panel_from_table(
-    table: pd.DataFrame, data: DataConfig, *, freq: str | None = None, where: str = "", warn: bool = True
+    table: pd.DataFrame,
+    data: DataConfig,
+    *,
+    freq: str | None = None,
+    where: str = "",
+    warn: bool = True,
+    locate: bool = True,
 ) -> tuple[Panel, dict[str, int]]:
     """The Panel of a table, and how much each kind of repair has changed.
 
@@ -94,6 +100,7 @@ def panel_from_table(
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages; ``data.path`` where empty.
         warn: say what is odd about series, which matters to who learns from them.
+        locate: say in which line of a file an error is, for which it is walked through.
 
     Returns:
         The panel, its missing values filled or, where masked, NaN, and the numbers of rows merged as
@@ -107,15 +114,15 @@ def panel_from_table(
     """
     where = name_of(where or data.path)
     with memory_errors(where):
-        return _checked_panel(table, data, freq=freq, where=where, warn=warn)
+        return _checked_panel(table, data, freq=freq, where=where, warn=warn, locate=locate)
 
 
 def _checked_panel(
-    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str, warn: bool
+    table: pd.DataFrame, data: DataConfig, *, freq: str | None, where: str, warn: bool, locate: bool
 ) -> tuple[Panel, dict[str, int]]:
     rows, aside = rows_of_table(table, data, freq=freq, where=where)
     if findings := find(rows, data.repair):
-        raise DataError.of([_refusal(finding, rows, data, where) for finding in findings])
+        raise DataError.of([_refusal(finding, rows, data, where, locate=locate) for finding in findings])
     for finding in find(rows, data.repair, "warning") if warn else ():
         log.warning("%s", finding.text(where))
     return panel_from_rows(rows, aside, data, where=where)
@@ -178,13 +185,13 @@ def _panel(grid: Grid, rows: Rows, aside: Aside, data: DataConfig, where: str) -
     )
 
 
-def _refusal(finding: Finding, rows: Rows, data: DataConfig, where: str) -> DataError:
+def _refusal(finding: Finding, rows: Rows, data: DataConfig, where: str, *, locate: bool) -> DataError:
     assert finding.file_row is not None, "an error has a row"
     # Where one of them is enough to refuse the data, nobody asks for the others.
     most = 0 if data.on_bad_series == "fail" else len(rows.unique_ids)
     each, _ = find_by_series(rows, data.repair, "error", most=most, code=finding.code)
     return DataError(
-        finding.text(where, place_of(data, where, finding.file_row)),
+        finding.text(where, place_of(data, where, finding.file_row) if locate else ""),
         code=finding.code,
         series={one.unique_id: one.problem for one in each},
     )

@@ -28,8 +28,8 @@ from tsforecast.errors import DataError
 from tsforecast.series.advice import advice_on_number
 from tsforecast.series.cells import MISSING, clipped, looks_like_number, number_marks
 from tsforecast.series.foreign import BEGINNING, no_csv, no_header
-from tsforecast.series.gather import Gathered
 from tsforecast.series.memory import Room
+from tsforecast.series.pieces import Pieces
 
 __all__ = [
     "CsvFile",
@@ -180,8 +180,10 @@ def read_columns(
         if moments and (kind := _kind_of_moments(file, moments)):
             with suppress(pa.ArrowInvalid):  # the reading below says what it is
                 table = read(kinds | {moments: kind})
-                if _are_dates(table.column(moments)):
+                if all(map(_are_dates, _chunks_of(table, moments))):
                     return table
+                if isinstance(table, Pieces):
+                    table.discard()
         try:
             table = read(kinds)
         except pa.ArrowInvalid as error:
@@ -204,6 +206,10 @@ def _kind_of_moments(file: CsvFile, column: str) -> Any:
     place = file.columns.index(column)
     written = PLAIN_MOMENT.fullmatch(cells[place]) if place < len(cells) else None
     return pa.timestamp("us", "UTC" if written["zone"] else None) if written else None
+
+
+def _chunks_of(table: Any, column: str) -> Iterator[Any]:
+    return table.column(column) if isinstance(table, Pieces) else iter([table.column(column)])
 
 
 def _are_dates(column: Any) -> bool:
@@ -244,10 +250,14 @@ def _read_blocks(file: CsvFile, kinds: Mapping[str, Any], *, room: Room, quoted:
             ),
         ) as blocks,
     ):
-        gathered = Gathered(blocks.schema)
-        for block in blocks:
-            gathered.add(block)
-            room.refuse_more(gathered.n_rows, stream)
+        gathered = room.gathered(blocks.schema)
+        try:
+            for block in blocks:
+                gathered.add(block)
+                room.refuse_more(gathered.n_rows, stream)
+        except pa.ArrowInvalid:
+            gathered.discard()  # it is read anew, in another way
+            raise
     return gathered.table().rename_columns(list(kinds))
 
 

@@ -78,7 +78,13 @@ class Left:
 
 
 def cut_table(
-    table: pd.DataFrame, data: DataConfig, cut: Cut, *, freq: str | None = None, where: str
+    table: pd.DataFrame,
+    data: DataConfig,
+    cut: Cut,
+    *,
+    freq: str | None = None,
+    where: str,
+    is_part: bool = False,
 ) -> Left:
     """The table without its newest rows. What is wrong with a row that is left out does not matter.
 
@@ -91,6 +97,7 @@ def cut_table(
         cut: what is left out.
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages.
+        is_part: there are further series elsewhere, so that nothing may stay of any of these.
 
     Raises:
         ConfigError: ``as_of`` is no time, or the frequency is none.
@@ -117,7 +124,7 @@ def cut_table(
     if cut.drop_last and stays.any():
         before = stays
         stays = stays & _before_the_last(table, names, stays, cut.drop_last, freq or data.freq, where)
-        failures = _emptied(names, before, stays, data, cut, where)
+        failures = _emptied(names, before, stays, data, cut, where, is_part=is_part)
     gone = is_row & ~stays
     kept = ~np.isin(np.asarray(names), [*unborn, *(failure.unique_id for failure in failures)])
     if may_lie_ahead:
@@ -226,7 +233,14 @@ def _positions(table: pd.DataFrame, stays: BoolArray, freq: str, where: str) -> 
 
 
 def _emptied(
-    names: pd.Categorical, before: BoolArray, stays: BoolArray, data: DataConfig, cut: Cut, where: str
+    names: pd.Categorical,
+    before: BoolArray,
+    stays: BoolArray,
+    data: DataConfig,
+    cut: Cut,
+    where: str,
+    *,
+    is_part: bool,
 ) -> tuple[Failure, ...]:
     """The series of which nothing stays."""
     emptied = _without(names, stays, among=before)
@@ -234,7 +248,9 @@ def _emptied(
         zip(names.categories, np.bincount(names.codes[before], minlength=len(names.categories)), strict=True)
     )
     reasons = {name: emptied_reason(int(counts[name]), cut.drop_last) for name in emptied}
-    return emptied_series(reasons, policy=data.on_bad_series if stays.any() else "fail", where=where)
+    return emptied_series(
+        reasons, policy=data.on_bad_series if stays.any() or is_part else "fail", where=where
+    )
 
 
 def _without(names: pd.Categorical, stays: BoolArray, *, among: BoolArray) -> list[str]:

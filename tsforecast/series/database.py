@@ -7,7 +7,7 @@ is committed.
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tsforecast.config.location import Resolved, resolved, without_secrets
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError, TsforecastError
 from tsforecast.series.columns import Columns, columns_of, refuse_absent
+from tsforecast.series.pieces import Pieces, Spill
 from tsforecast.storage.engine import CONNECT, EXTRA, with_driver
 
 __all__ = ["query_table"]
@@ -28,7 +29,7 @@ ROWS_AT_A_TIME = 50_000
 READ_ONLY: dict[str, dict[str, Any]] = {"postgresql": {"postgresql_readonly": True}}
 
 
-def query_table(path: str, data: DataConfig) -> Any:
+def query_table(path: str, data: DataConfig, spill: Spill | None = None) -> Any:
     """A pyarrow table of the columns the config names, from the rows of ``data.query`` in the order they come.
 
     Rows are fetched in chunks, so that memory holds columns of numbers and not rows of Python values.
@@ -36,6 +37,7 @@ def query_table(path: str, data: DataConfig) -> Any:
     Args:
         path: the URL of the database.
         data: the query, and the columns wanted of what it gives.
+        spill: where rows go that are too many for memory; the table is then a ``Pieces``.
 
     Raises:
         ConfigError: SQLAlchemy or the driver is not installed, the URL cannot be understood, or there is no query.
@@ -54,7 +56,7 @@ def query_table(path: str, data: DataConfig) -> Any:
         raise ConfigError(f"data.path: {name}: databases are read with SQLAlchemy: {EXTRA}.") from error
     # What a driver raises may hold the URL with its secrets, so that it is no cause to show.
     try:
-        return _fetched(_engine(location, name), data.query, columns_of(data), name)
+        return _fetched(_engine(location, name), data.query, columns_of(data), name, spill)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         found = location.scrubbed(str(error))
         raise ConfigError(
@@ -106,7 +108,7 @@ def _read_only_file(url: Any, name: str) -> Any:
     return url.set(database=f"file:{quote(str(path))}", query=query)
 
 
-def _fetched(engine: Any, query: str, columns: Columns, name: str) -> Any:
+def _fetched(engine: Any, query: str, columns: Columns, name: str, spill: Spill | None) -> Any:
     # Without parameters, a percent sign and a colon in the query are what they are.
     options = {"stream_results": True, "yield_per": ROWS_AT_A_TIME, "no_parameters": True}
     with engine.connect() as connection:
@@ -118,9 +120,20 @@ def _fetched(engine: Any, query: str, columns: Columns, name: str) -> Any:
         refuse_absent(name, found, columns)
         places = {column: found.index(column) for column in columns.keys}
         chunks: dict[str, list[Any]] = {column: [] for column in places}
-        for rows in result.partitions():
+        pieces = None if spill is None else Pieces(spill)
+        for count, rows in enumerate(result.partitions(), start=1):
             for column, place in places.items():
                 chunks[column].append(_array([row[place] for row in rows], column, columns, name))
+            if pieces is not None and spill is not None and count % (spill.most_rows // ROWS_AT_A_TIME) == 0:
+                pieces.put(_table(chunks, name))
+                chunks = {column: [] for column in places}
+    if pieces is None:
+        return _table(chunks, name)
+    pieces.put(_table(chunks, name))
+    return pieces
+
+
+def _table(chunks: Mapping[str, Sequence[Any]], name: str) -> Any:
     return pa.table({column: _joined(arrays, column, name) for column, arrays in chunks.items()})
 
 

@@ -6,11 +6,11 @@ check the rest of the rows, or to set apart the series that have them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,36 @@ from tsforecast.config.schema import DataConfig
 from tsforecast.errors import DataError
 from tsforecast.series.cells import CellError, clipped
 from tsforecast.series.columns import Columns, columns_of, refuse_absent
-from tsforecast.series.csvfile import CsvFile, lines_of, read_columns, undecoded, wrong_width
+from tsforecast.series.csvfile import CsvFile, lines_of, undecoded, wrong_width
 from tsforecast.series.joined import quoted
+from tsforecast.series.memory import memory_errors
 from tsforecast.series.panel import IntArray
-from tsforecast.series.read import Join, Source, Values, from_frame, long_table, name_of, read_table
-from tsforecast.series.sources import Part, csv_files, joined_tables, local_files, open_file
+from tsforecast.series.pieces import Spill
+from tsforecast.series.read import (
+    Join,
+    Source,
+    Values,
+    from_frame,
+    in_ranges,
+    long_table,
+    name_of,
+    read_in_ranges,
+    read_table,
+)
+from tsforecast.series.sources import Part, local_files, open_file, text_parts
 
-__all__ = ["IN_A_CELL", "MOST_ROWS", "Readable", "read_apart", "readable_part"]
+__all__ = [
+    "IN_A_CELL",
+    "MOST_ROWS",
+    "Apart",
+    "Readable",
+    "read_apart",
+    "read_apart_in_ranges",
+    "readable_part",
+]
+
+# A table as `read_table` gives it, and by the name of each bad series the code and the reason.
+Apart: TypeAlias = tuple[pd.DataFrame, dict[str, tuple[str, str]]]
 
 # Codes of faults that leave the rest of the file readable.
 IN_A_CELL = ("F106", "F108", "I201", "T301", "T302", "T303", "T314", "V401")
@@ -120,21 +143,69 @@ def read_apart(
     try:
         return read_table(data, source=source), {}
     except DataError as error:
-        if data.on_bad_series == "fail" or error.code not in OF_A_SERIES:
+        if not _is_of_a_series(error, data):
             raise
-        found = _series_apart(data, data.path if source is None else source)
-        if found is None:
+        patients = _patients(data, data.path if source is None else source)
+        found = _apart_of(next(patients), data) if patients else None
+        if found is None or _are_all_bad(*found):
             raise
         return found
 
 
-def _series_apart(
-    data: DataConfig, source: str | Path | pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]] | None:
-    """As :func:`read_apart`; None where there are no series that can be read."""
-    patient = _patient(data, source)
-    if patient is None:
-        return None
+def read_apart_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterator[Apart]:
+    """As :func:`read_apart`, range by range of the series where the source is too large for memory.
+
+    Args:
+        data: as given to :func:`read_table`.
+        source: what ``data.path`` may be.
+        spill: where rows go that memory is not for.
+
+    Raises:
+        DataError: as :func:`read_table`; but of a range all series may be bad.
+        ResourceError: the disk is full.
+    """
+    refused = None
+    with memory_errors(name_of(source)):
+        try:
+            found: Iterator[Source] = read_in_ranges(data, source, spill)
+        except DataError as error:
+            patients = _patients(data, source, spill) if _is_of_a_series(error, data) else None
+            if patients is None:
+                raise
+            found, refused = patients, error
+    for each in found:
+        with memory_errors(name_of(source)):
+            made = _range_apart(each, data, refused)
+        pa.default_memory_pool().release_unused()  # what was read is as large as what it became
+        yield made
+
+
+def _range_apart(found: Source, data: DataConfig, refused: DataError | None) -> Apart:
+    """The rows of a source; where a cell cannot be read, as ``refused`` may know already, its series beside."""
+    if refused is None:
+        try:
+            return _of_rows(long_table(found, data), found), {}
+        except DataError as error:
+            if not _is_of_a_series(error, data) or found.parts[0].csv is None:
+                raise
+            refused = error
+    made = _apart_of(_as_patient(found), data)
+    if made is None or (found.rows is None and _are_all_bad(*made)):
+        raise refused
+    return made
+
+
+def _are_all_bad(table: pd.DataFrame, bad: Mapping[str, object]) -> bool:
+    return {*map(str, table["unique_id"].cat.categories)} <= {*bad}
+
+
+def _is_of_a_series(error: DataError, data: DataConfig) -> bool:
+    """Whether what is wrong may be wrong with single series, and the others are wanted."""
+    return data.on_bad_series != "fail" and error.code in OF_A_SERIES
+
+
+def _apart_of(patient: _Patient, data: DataConfig) -> Apart | None:
+    """As :func:`read_apart`; None where what is wrong is not about series. All of them may be bad."""
     try:
         table = long_table(patient, data)
     except DataError:
@@ -150,8 +221,15 @@ def _series_apart(
             reason = f"{places[row]}, {quoted(columns)}: {cell} {OF_A_SERIES[error.code]}"
             for name in _series_of(patient.columns, columns[0], table, row) or every:
                 bad.setdefault(name, (error.code, reason))
-    table = table[~np.isin(table.index, _joined(patient.lost))]
-    return None if {*every} <= {*bad} else (table, bad)
+    table = _of_rows(table, patient)
+    return table[~np.isin(table.index, patient.original(_joined(patient.lost)))], bad
+
+
+def _of_rows(table: pd.DataFrame, found: Source) -> pd.DataFrame:
+    """The table of a range of series, its index the rows of the source."""
+    if found.rows is not None:
+        table.index = pd.Index(found.rows)
+    return table
 
 
 def _series_of(columns: Columns, column: str, table: pd.DataFrame, row: int) -> list[str]:
@@ -161,22 +239,25 @@ def _series_of(columns: Columns, column: str, table: pd.DataFrame, row: int) -> 
     return [column] if column in columns.targets else []
 
 
-def _patient(data: DataConfig, source: str | Path | pd.DataFrame) -> _Patient | None:
-    """A source with all its columns as text; None where it can be read only once."""
+def _patients(
+    data: DataConfig, source: str | Path | pd.DataFrame, spill: Spill | None = None
+) -> Iterator[_Patient] | None:
+    """A source, or its ranges, with all columns as text; None where it can be read only once."""
     columns = columns_of(data)
     if isinstance(source, pd.DataFrame):
-        found = from_frame(source, columns)
-        return _Patient(found.name, found.columns, found.table, found.parts)
+        return iter([_as_patient(from_frame(source, columns))])
     path = str(source)
     if kind_of(path) != "files" or any(file.is_parquet for file in local_files(path)):
         return None
     try:
-        csvs = csv_files(local_files(path), data)
-        tables = [read_columns(csv, text=[*columns.text, *columns.numbers], numbers=()) for csv in csvs]
+        parts = text_parts(local_files(path), data, spill)
     except DataError:
         return None
-    parts = [Part(csv.name, table, csv) for csv, table in zip(csvs, tables, strict=True)]
-    return _Patient(name_of(path), columns, joined_tables(tables), parts)
+    return map(_as_patient, in_ranges(name_of(path), columns, parts, spill))
+
+
+def _as_patient(found: Source) -> _Patient:
+    return _Patient(found.name, found.columns, found.table, found.parts, found.rows)
 
 
 def _records(file: CsvFile) -> tuple[list[DataError], list[tuple[int, int, list[str]]]]:
@@ -240,7 +321,9 @@ class _Patient(Source):
         )
 
     def places(self, rows: IntArray) -> dict[int, str]:
-        """Where rows stand, each file walked once."""
+        """Where rows stand, each file walked once; of a range of series, whose files are large, by their numbers."""
+        if self.rows is not None:
+            return {row: f"row {self.rows[row] + 1}" for row in rows.tolist()}
         found: dict[int, str] = {}
         begin = 0
         for part in self.parts:

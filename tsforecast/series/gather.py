@@ -39,6 +39,10 @@ class Gathered:
             column.add(block.column(name))
         self.n_rows += block.num_rows
 
+    def discard(self) -> None:
+        """Forgets all rows."""
+        self._columns.clear()
+
     def table(self) -> Any:
         """The table of all rows; the columns are given away, and nothing can be added any more."""
         columns = {}

@@ -56,6 +56,7 @@ class Isolated:
         fallbacks: series for the fallback; all of them have a known value.
         failures: every series that is not in ``panel``.
         left_out: rows that were cut off at the end.
+        is_part: whether there are further series elsewhere, so that all of these may be bad.
     """
 
     panel: Panel
@@ -63,6 +64,7 @@ class Isolated:
     fallbacks: tuple[Panel, ...] = ()
     failures: tuple[Failure, ...] = ()
     left_out: int = 0
+    is_part: bool = False
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -78,7 +80,7 @@ class Isolated:
             policy: ``data.on_bad_series``.
         """
         is_bad = np.array([name in reasons for name in self.panel.unique_ids], dtype=np.bool_)
-        if policy == "fail" or not is_bad.any() or is_bad.all():
+        if policy == "fail" or not is_bad.any() or (is_bad.all() and not self.is_part):
             return self
         apart = self.panel.select(np.flatnonzero(is_bad))
         forecast = FALLBACK if policy == "baseline" else ""
@@ -99,6 +101,7 @@ def isolated_panel(
     where: str = "",
     apart: Mapping[str, tuple[str, str]] | None = None,
     warn: bool = True,
+    part_of: Panel | None = None,
 ) -> Isolated:
     """The Panel of the series without an error; the others as ``data.on_bad_series`` says.
 
@@ -107,22 +110,27 @@ def isolated_panel(
         data: columns, frequency, repair policies and what is done about bad series.
         freq: instead of ``data.freq``.
         where: the file the table was read from, for messages; ``data.path`` where empty.
-        apart: series that are known to be bad, as ``read_apart`` gives them; not all of them.
+        apart: series that are known to be bad, as ``read_apart`` gives them.
         warn: say what is odd about the others.
+        part_of: where the table is only a part of the data, a panel such as all of it gives: every series of the
+            part may be bad, and the place of a fault is not looked up.
 
     Raises:
         DataError: something is wrong that is not about single series, or about all of them; with ``fail`` about
             any of them.
     """
     known = {name: Failure(name, *why) for name, why in (apart or {}).items()}
-    (panel, repairs), found = _apart(
+    is_part = part_of is not None
+    built, found = _apart(
         table[~table["unique_id"].isin(list(known))] if known else table,
         data,
-        lambda part: panel_from_table(part, data, freq=freq, where=where, warn=warn),
+        lambda part: panel_from_table(part, data, freq=freq, where=where, warn=warn, locate=not is_part),
+        or_none=is_part,
     )
+    panel, repairs = built or (part_of.select([]), {})  # type: ignore[union-attr]  # only of a part it is None
     failures = known | found
     if not failures or data.on_bad_series == "skip":
-        return Isolated(panel, repairs, failures=tuple(failures.values()))
+        return Isolated(panel, repairs, failures=tuple(failures.values()), is_part=is_part)
     fallback, still = _salvaged(table[table["unique_id"].isin(list(failures))], data, panel, where=where)
     kept = set(fallback.unique_ids) if fallback else set()
     return Isolated(
@@ -133,15 +141,16 @@ def isolated_panel(
             replace(failure, forecast=FALLBACK) if name in kept else still.get(name, failure)
             for name, failure in failures.items()
         ),
+        is_part=is_part,
     )
 
 
 def _apart(
-    table: pd.DataFrame, data: DataConfig, build: Callable[[pd.DataFrame], Built]
-) -> tuple[Built, dict[str, Failure]]:
-    """What is built from the series that let themselves be built from, and the others."""
+    table: pd.DataFrame, data: DataConfig, build: Callable[[pd.DataFrame], Built], *, or_none: bool = False
+) -> tuple[Built | None, dict[str, Failure]]:
+    """What is built from the series that let themselves be built from, and the others; None only if that may be."""
     failures: dict[str, Failure] = {}
-    while True:
+    while not (or_none and table.empty):
         try:
             return build(table), failures
         except DataError as error:
@@ -152,10 +161,11 @@ def _apart(
             }
             left = table[~table["unique_id"].isin(list(bad))]
             is_unknown = len(left) == len(table)  # the error is about none of these series
-            if data.on_bad_series == "fail" or is_unknown or left.empty:
+            if data.on_bad_series == "fail" or is_unknown or (left.empty and not or_none):
                 raise
             failures |= bad
             table = left
+    return None, failures
 
 
 def _salvaged(

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 from tsforecast.errors import ResourceError
+from tsforecast.series.gather import Gathered
 
-__all__ = ["Room", "gigabytes", "memory_errors", "memory_free", "memory_size", "refuse_beyond_memory"]
+__all__ = [
+    "Growing",
+    "Room",
+    "gigabytes",
+    "memory_errors",
+    "memory_free",
+    "memory_size",
+    "refuse_beyond_memory",
+]
 
 # Bytes that a row takes from reading to the Panel: its series and time, and each column of numbers.
 BYTES_PER_ROW, BYTES_PER_NUMBER = 24, 16
@@ -18,6 +28,19 @@ BYTES_PER_ROW, BYTES_PER_NUMBER = 24, 16
 READ_PER_ROW, READ_PER_NUMBER = 12, 8
 ROWS_BETWEEN = 1_000_000  # looks at the memory
 UNSURE = 2  # the rest of a file may have this many times fewer rows than its beginning promises
+
+
+class Growing(Protocol):
+    """A table that grows by record batches."""
+
+    @property
+    def n_rows(self) -> int: ...
+
+    def add(self, block: Any) -> None: ...
+
+    def discard(self) -> None: ...
+
+    def table(self) -> Any: ...
 
 
 class Room:
@@ -32,9 +55,15 @@ class Room:
         self._n_numbers, self._name = n_numbers, name
         self._next_look = ROWS_BETWEEN
 
-    def for_file(self, name: str) -> Room:
+    def for_file(self, name: str) -> Self:
         """The room for the next file."""
-        return Room(self._n_numbers, name, self.n_before)
+        room = copy(self)
+        room._name, room._next_look = name, ROWS_BETWEEN
+        return room
+
+    def gathered(self, schema: Any) -> Growing:
+        """A table for what is read, empty yet."""
+        return Gathered(schema)
 
     def refuse_more(self, n_rows: int, stream: Any) -> None:
         """Looks now and then whether the rows there are, and are to come, fit.

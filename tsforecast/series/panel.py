@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,16 @@ import numpy.typing as npt
 
 from tsforecast.series.timeaxis import TimeAxis
 
-__all__ = ["BoolArray", "Cutoffs", "FloatArray", "IntArray", "Panel", "data_hash"]
+__all__ = [
+    "BoolArray",
+    "Cutoffs",
+    "FloatArray",
+    "IntArray",
+    "Panel",
+    "RowsHash",
+    "data_hash",
+    "joined_panels",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -171,6 +181,13 @@ class Panel:
         future_offsets, rows = _ranges(offsets[:-1], known)
         return replace(self, future=future[rows], future_offsets=future_offsets)
 
+    def on_axis(self, axis: TimeAxis) -> Panel:
+        """The panel on another axis of its frequency, on whose steps its own lie."""
+        if axis == self.axis or not self.n_series:
+            return replace(self, axis=axis)
+        first = axis.positions(self.axis.timestamps(self.starts))
+        return replace(self, axis=axis, starts=first)
+
     def with_words(self, words: Mapping[str, Iterable[str]]) -> Panel:
         """The panel with further words of its categorical columns; the numbers of those it has stay."""
         added = {
@@ -178,6 +195,27 @@ class Panel:
             for name, more in words.items()
         }
         return replace(self, categories={**self.categories, **added})
+
+    def with_numbers_of(self, categories: Mapping[str, tuple[str, ...]]) -> Panel:
+        """The panel with the words of its categorical columns numbered as they are elsewhere, where all are known."""
+
+        def renumbered(values: FloatArray, names: tuple[str, ...]) -> FloatArray:
+            values = values.copy()
+            for place, name in enumerate(names):
+                if name in self.categories:
+                    number = {word: k for k, word in enumerate(categories[name], start=1)}
+                    numbers = np.array([0.0, *(number[word] for word in self.categories[name])])
+                    given = np.isfinite(values[:, place])
+                    values[given, place] = numbers[values[given, place].astype(np.int64)]
+            return values
+
+        return replace(
+            self,
+            past=renumbered(self.past, self.past_names),
+            future=renumbered(self.future, self.future_names),
+            static=renumbered(self.static, self.static_names),
+            categories=categories,
+        )
 
     def _keep(self, first: IntArray, last: IntArray) -> Panel:
         return self._gather(np.arange(self.n_series), first, last)
@@ -209,6 +247,28 @@ def _ranges(begins: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
     return offsets, np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
 
 
+def joined_panels(first: Panel, second: Panel) -> Panel:
+    """The series of one panel and behind them those of another, of the same axis and columns."""
+    if not (first.n_series and second.n_series):
+        return first if first.n_series else second
+    if first.categories != second.categories:
+        first = first.with_words(second.categories)
+        second = second.with_words(first.categories).with_numbers_of(first.categories)
+    return replace(
+        first,
+        unique_ids=(*first.unique_ids, *second.unique_ids),
+        offsets=np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        starts=np.concatenate([first.starts, second.starts]),
+        y=np.concatenate([first.y, second.y]),
+        past=np.concatenate([first.past, second.past]),
+        static=np.concatenate([first.static, second.static]) if first.static_names else first.static,
+        future=np.concatenate([first.future, second.future]) if first.future_names else first.future,
+        future_offsets=np.concatenate(
+            [first.future_offsets, first.future_offsets[-1] + second.future_offsets[1:]]
+        ),
+    )
+
+
 def data_hash(panel: Panel) -> str:
     """SHA-256 of everything in the panel, as hexadecimal text: equal data, equal hash."""
     names = (panel.past_names, panel.future_names, panel.static_names, sorted(panel.categories.items()))
@@ -225,3 +285,50 @@ def data_hash(panel: Panel) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+class RowsHash:
+    """SHA-256 of the rows of many series, given panel by panel: the same, however they are dealt out to panels.
+
+    Nor does it matter where an axis begins, or how words are numbered.
+    """
+
+    def __init__(self) -> None:
+        self._digests: dict[str, Any] = {}
+
+    def add(self, panel: Panel) -> None:
+        """Takes in further series; their names rise from panel to panel."""
+        if not panel.n_series:
+            return
+        axis = panel.axis
+        self._digests["axis"] = hashlib.sha256(f"{axis.freq} {axis.timezone}".encode())
+        self._update("unique_id", json.dumps(panel.unique_ids).encode())
+        self._update("start", _clock(axis.timestamps(panel.starts)).tobytes())
+        self._update("length", panel.lengths.tobytes())
+        self._update("y", panel.y.tobytes())
+        self._update("known", np.diff(panel.future_offsets).tobytes())
+        for kind in ("past", "future", "static"):
+            values, names = getattr(panel, kind), getattr(panel, f"{kind}_names")
+            for place, name in enumerate(names):
+                self._update(f"{kind} {name}", self._cells(values[:, place], panel.categories.get(name)))
+
+    def hexdigest(self) -> str:
+        """Of all that was taken in."""
+        every = [(name, digest.hexdigest()) for name, digest in sorted(self._digests.items())]
+        return hashlib.sha256(json.dumps(every).encode()).hexdigest()
+
+    def _update(self, name: str, data: bytes) -> None:
+        self._digests.setdefault(name, hashlib.sha256()).update(data)
+
+    @staticmethod
+    def _cells(values: FloatArray, words: Sequence[str] | None) -> bytes:
+        if words is None:
+            return np.ascontiguousarray(values).tobytes()
+        given = np.isfinite(values)
+        names = np.array([b"", *(hashlib.sha256(word.encode()).digest() for word in words)], dtype="S32")
+        return names[np.where(given, values, 0).astype(np.int64)].tobytes()
+
+
+def _clock(times: Any) -> IntArray:
+    """Times as whole numbers, microseconds where they are no numbers."""
+    return np.asarray(times if isinstance(times, np.ndarray) else times.as_unit("us").asi8, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -28,6 +28,8 @@ from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.joined import joined_ids, joined_times, quoted
 from tsforecast.series.localtime import LocalClock
 from tsforecast.series.memory import memory_errors
+from tsforecast.series.panel import IntArray
+from tsforecast.series.pieces import ROW, SERIES, Named, Pieces, Range, Spill, deal
 from tsforecast.series.sources import (
     Part,
     joined_tables,
@@ -45,12 +47,14 @@ __all__ = [
     "Source",
     "Values",
     "from_frame",
+    "in_ranges",
     "listed",
     "long_table",
     "name_of",
     "opener_of",
     "place_of",
     "read_future",
+    "read_in_ranges",
     "read_table",
 ]
 
@@ -70,6 +74,7 @@ class Source:
     columns: Columns
     table: Any  # a pyarrow table, the rows of all parts
     parts: Sequence[Part]
+    rows: IntArray | None = None  # which of them these are; None for all
 
     def ids(self) -> pd.Categorical | None:
         """The names of the series, None where no column has them."""
@@ -104,8 +109,13 @@ class Source:
         found = [self.table.column(column) for column in columns]
         return found[0] if join is None or len(found) == 1 else join(found)
 
+    def original(self, rows: IntArray) -> IntArray:
+        """Which rows of all parts these are."""
+        return rows if self.rows is None else self.rows[rows]
+
     def _place(self, row: int) -> str:
         """File and line of a row."""
+        row = int(self.original(np.array([row]))[0])
         ends = np.cumsum([part.table.num_rows for part in self.parts])
         k = int(np.searchsorted(ends, row, side="right"))
         part = self.parts[k]
@@ -137,6 +147,55 @@ def read_table(data: DataConfig, *, source: str | Path | pd.DataFrame | None = N
     return table
 
 
+def read_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterator[Source]:
+    """The source; where it is too large for memory, one for each range of its series, by rising names.
+
+    Args:
+        data: as given to :func:`read_table`.
+        source: what ``data.path`` may be.
+        spill: where rows go that memory is not for.
+
+    Raises:
+        DataError: as :func:`read_table`, for what is found before values are converted.
+        ConfigError: as :func:`read_table`.
+        ResourceError: the disk is full.
+    """
+    parts = _parts(data, source, spill)
+    return in_ranges(name_of(source), columns_of(data), parts, spill)
+
+
+def in_ranges(name: str, columns: Columns, parts: Sequence[Part], spill: Spill | None) -> Iterator[Source]:
+    """As :func:`read_in_ranges`, of parts that were read.
+
+    Raises:
+        DataError: a row does not say of which series it is.
+        ResourceError: the disk is full.
+    """
+    if spill is None or not any(isinstance(part.table, Pieces) for part in parts):
+        return iter([_source(name, columns, parts)])
+    ranges = deal(_named(name, columns, parts), spill)
+    columns = replace(columns, id=(SERIES,))
+    return (_ranged(name, columns, parts, each) for each in ranges)
+
+
+def _named(name: str, columns: Columns, parts: Sequence[Part]) -> Iterator[Named]:
+    """All rows piece by piece, and the names of their series."""
+    n_rows = 0
+    for part in parts:
+        for table in part.table.given_away() if isinstance(part.table, Pieces) else [part.table]:
+            rows = np.arange(n_rows, n_rows + table.num_rows)
+            found = Source(name, columns, table, parts, rows)
+            found.ids()  # refuses what is no name
+            names = found.cells(columns.id, joined_ids)
+            yield Named(table.drop_columns(list(columns.id)), names)
+            n_rows += table.num_rows
+
+
+def _ranged(name: str, columns: Columns, parts: Sequence[Part], of: Range) -> Source:
+    table = of.table()
+    return Source(name, columns, table, parts, np.asarray(table.column(ROW)))
+
+
 def read_future(data: DataConfig, source: str | Path | pd.DataFrame) -> pd.DataFrame:
     """The long table ``unique_id, ds`` and future covariates of the steps to forecast; no target is read.
 
@@ -161,15 +220,17 @@ def _opened(data: DataConfig, source: str | Path | pd.DataFrame) -> Source:
     """A source with the columns the config names, not yet converted."""
     if isinstance(source, pd.DataFrame):
         return from_frame(source, columns_of(data))
-    path, columns = str(source), columns_of(data)
+    return _source(name_of(str(source)), columns_of(data), _parts(data, str(source)))
+
+
+def _parts(data: DataConfig, path: str, spill: Spill | None = None) -> Sequence[Part]:
     try:
-        parts = read_parts(path, data)
+        return read_parts(path, data, spill)
     except DataError as error:
-        for name in columns.covariates:
+        for name in columns_of(data).covariates:
             if f"column {name!r}" in str(error) and "is not a number" in str(error):
                 raise _or_words(error, name) from error
         raise
-    return _source(name_of(path), columns, parts)
 
 
 def place_of(data: DataConfig, where: str, row: int) -> str:

@@ -28,8 +28,8 @@ from tsforecast.errors import ConfigError, DataError, ResourceError, TsforecastE
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.csvfile import CsvFile, Opener, line_of, open_csv, read_columns
 from tsforecast.series.foreign import BEGINNING, BZIP2
-from tsforecast.series.gather import Gathered
 from tsforecast.series.memory import Room, gigabytes, memory_free, memory_size
+from tsforecast.series.pieces import DiskRoom, Pieces, Spill
 from tsforecast.series.timeaxis import INTEGER
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "opener_of",
     "place_in",
     "read_parts",
+    "text_parts",
     "without_dictionaries",
 ]
 
@@ -95,7 +96,7 @@ class Part:
 
     Attributes:
         name: for messages.
-        table: the columns that are read, as they came.
+        table: the columns that are read, as they came; a ``Pieces`` where memory is not for them.
         csv: the file, where rows have lines.
     """
 
@@ -108,16 +109,18 @@ class Part:
         return f"row {row + 1}" if self.csv is None else f"line {line_of(self.csv, row)}"
 
 
-Source: TypeAlias = Callable[[str, DataConfig], Sequence[Part]]
-Format: TypeAlias = Callable[[Sequence[File], DataConfig], Sequence[Part]]
+Source: TypeAlias = Callable[[str, DataConfig, Spill | None], Sequence[Part]]
+Format: TypeAlias = Callable[[Sequence[File], DataConfig, Spill | None], Sequence[Part]]
 
 
-def read_parts(path: str, data: DataConfig) -> Sequence[Part]:
+def read_parts(path: str, data: DataConfig, spill: Spill | None = None) -> Sequence[Part]:
     """The parts of a source in order, each with the columns the config names and of the same types.
 
     Args:
         path: what ``data.path`` may be.
         data: names of the columns, form of the files, and the query of a database.
+        spill: where rows go that are too many for memory, if the names of series stand in them; None for no such
+            place.
 
     Raises:
         DataError: there is nothing to read, or it cannot be read.
@@ -127,11 +130,43 @@ def read_parts(path: str, data: DataConfig) -> Sequence[Part]:
         source = SOURCES[kind_of(path)]
     except ValueError as error:
         raise DataError(f"{error}.", code="F101") from error
-    parts = source(path, data)
+    parts = source(path, data, spill)
+    parts = _settled(parts, data, spill)
     if not any(part.table.num_rows for part in parts):
         found = "a header and no row below it" if parts[0].csv else "no row"
         raise DataError(f"{name_of(path)}: there is {found}; expected at least one row.", code="F102")
     return parts
+
+
+def text_parts(files: Sequence[File], data: DataConfig, spill: Spill | None = None) -> Sequence[Part]:
+    """The parts of CSV files with every cell as text.
+
+    Raises:
+        DataError: as :func:`read_parts`, for what is wrong with whole rows.
+    """
+    columns, parts = columns_of(data), []
+    room = _room(data, spill)
+    for csv in csv_files(files, data):
+        table = read_columns(csv, text=[*columns.text, *columns.numbers], numbers=(), room=room)
+        room.n_before += table.num_rows
+        parts.append(Part(csv.name, table, csv))
+    return _settled(parts, data, spill)
+
+
+def _settled(parts: Sequence[Part], data: DataConfig, spill: Spill | None) -> Sequence[Part]:
+    """In memory where nothing had to go to the disk, or where no series could be told apart there."""
+    if spill is None or (spill.is_used and columns_of(data).id):
+        return parts
+    return [replace(part, table=_in_memory(part.table)) for part in parts]
+
+
+def _in_memory(table: Table) -> Table:
+    return joined_tables(list(table.tables())) if isinstance(table, Pieces) else table
+
+
+def _room(data: DataConfig, spill: Spill | None) -> Room:
+    n_numbers = len(columns_of(data).numbers)
+    return Room(n_numbers) if spill is None else DiskRoom(n_numbers, spill)
 
 
 def place_in(path: str, data: DataConfig, row: int) -> str:
@@ -276,19 +311,20 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _read_local(path: str, data: DataConfig) -> Sequence[Part]:
+def _read_local(path: str, data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     """Files as they were at one moment: those that change while they are read are read once more."""
     for _ in range(READINGS):
         files = local_files(path)
         before = [file.stamp() for file in files]
         try:
-            parts = _read_files(files, data)
+            parts = _read_files(files, data, spill)
         except DataError:  # which may be no fault of the file, but one half of a row that is being written
             if not (changed := _changed(files, before)):
                 raise
         else:
             if not (changed := _changed(files, before)):
                 return parts
+            _discard(parts)
     raise DataError(
         f"{changed[0]}: changed while it was read, {READINGS} times; wait until it is written, or give a copy.",
         code="F101",
@@ -299,11 +335,18 @@ def _changed(files: Sequence[File], before: Sequence[object]) -> list[str]:
     return [file.name for file, stamp in zip(files, before, strict=True) if file.stamp() != stamp]
 
 
-def _read_stdin(path: str, data: DataConfig) -> Sequence[Part]:
-    return _read_csv([File(name=name_of(path), path=path, opener=opener_of(path))], data)
+def _discard(parts: Sequence[Part]) -> None:
+    """Removes what the disk has of parts that nobody wants."""
+    for part in parts:
+        if isinstance(part.table, Pieces):
+            part.table.discard()
 
 
-def _read_remote(path: str, data: DataConfig) -> Sequence[Part]:
+def _read_stdin(path: str, data: DataConfig, spill: Spill | None) -> Sequence[Part]:
+    return _read_csv([File(name=name_of(path), path=path, opener=opener_of(path))], data, spill)
+
+
+def _read_remote(path: str, data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     """Remote files, each fetched whole before it is looked at: a connection may break at any time."""
     name = name_of(path)
     scheme = path.partition("://")[0].lower()
@@ -327,7 +370,7 @@ def _read_remote(path: str, data: DataConfig) -> Sequence[Part]:
         raise DataError(_unreadable(name, location, error), code="F101") from None
     if not found:
         raise DataError(f"{name}: no file fits this pattern; check it.", code="F101")
-    return _read_files([_fetched(system, one, name, location) for one in found], data)
+    return _read_files([_fetched(system, one, name, location) for one in found], data, spill)
 
 
 def _fetched(system: Any, path: str, name: str, location: Resolved) -> File:
@@ -363,13 +406,13 @@ def _unreadable(name: str, location: Resolved, error: Exception) -> str:
     return f"{name}: cannot be read: {found}; check the address and the rights to read it."
 
 
-def _read_query(path: str, data: DataConfig) -> Sequence[Part]:
+def _read_query(path: str, data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     from tsforecast.series.database import query_table  # SQLAlchemy is an extra
 
-    return [Part(name_of(path), query_table(path, data))]
+    return [Part(name_of(path), query_table(path, data, spill))]
 
 
-def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
+def _read_files(files: Sequence[File], data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     """Files of one format with the same columns."""
     formats = [PARQUET if file.is_parquet else "" for file in files]
     other = next((k for k, kind in enumerate(formats) if kind != formats[0]), None)
@@ -379,16 +422,17 @@ def _read_files(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
             "CSV or Parquet: name one with a pattern such as sales/*.csv.",
             code="F112",
         )
-    return FORMATS[formats[0]](files, data)
+    return FORMATS[formats[0]](files, data, spill)
 
 
-def _read_csv(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
+def _read_csv(files: Sequence[File], data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     columns, opened = columns_of(data), csv_files(files, data)
     is_date = data.freq != INTEGER and data.format.time_format == "auto" and not data.format.unit
     moments = columns.time[0] if is_date and len(columns.time) == 1 else None
-    parts = _csv_parts(opened, columns, moments=moments)
+    parts = _csv_parts(opened, columns, _room(data, spill), moments=moments)
     if moments and len({part.table.schema.field(moments).type for part in parts}) > 1:
-        parts = _csv_parts(opened, columns, moments=None)
+        _discard(parts)
+        parts = _csv_parts(opened, columns, _room(data, spill), moments=None)
     return parts
 
 
@@ -407,9 +451,8 @@ def csv_files(files: Sequence[File], data: DataConfig) -> list[CsvFile]:
     return [replace(csv, decimal=decimal) for csv in opened]
 
 
-def _csv_parts(files: Sequence[CsvFile], columns: Columns, *, moments: str | None) -> list[Part]:
+def _csv_parts(files: Sequence[CsvFile], columns: Columns, room: Room, *, moments: str | None) -> list[Part]:
     parts = []
-    room = Room(len(columns.numbers))
     for csv in files:
         kinds = {"text": columns.text, "numbers": columns.numbers}
         table = read_columns(csv, **kinds, room=room, moments=moments)
@@ -444,10 +487,10 @@ def _refuse_other_columns(
     )
 
 
-def _read_parquet(files: Sequence[File], data: DataConfig) -> Sequence[Part]:
+def _read_parquet(files: Sequence[File], data: DataConfig, spill: Spill | None) -> Sequence[Part]:
     parts: list[Part] = []
     names: list[str] = []
-    room = Room(len(columns_of(data).numbers))
+    room = _room(data, spill)
     for file in files:
         found, table = _parquet_table(file, data, room.for_file(file.name))
         room.n_before += table.num_rows
@@ -472,7 +515,7 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
             # A file of a few bytes may hold, or claim, any number of equal rows.
             room.refuse(parquet.metadata.num_rows)
             schema = pa.schema([parquet.schema_arrow.field(name) for name in wanted])
-            gathered = Gathered(_as_kept(schema.empty_table(), columns).schema)
+            gathered = room.gathered(_as_kept(schema.empty_table(), columns).schema)
             for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=wanted):
                 for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
                     gathered.add(block)
@@ -498,7 +541,7 @@ def _as_kept(table: Table, columns: Columns) -> Table:
 
 def _refuse_other_types(first: Part, other: Part) -> None:
     try:
-        joined_tables([first.table.slice(0, 0), other.table.slice(0, 0)])
+        joined_tables([first.table.schema.empty_table(), other.table.schema.empty_table()])
     except pa.ArrowException as error:
         raise DataError(
             f"{other.name}: the columns have other types than in {first.name}: {error}; "

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 
 from tsforecast.errors import ConfigError, DataError, ResourceError
 from tsforecast.storage.atomic import output_errors, replacing
+from tsforecast.storage.spool import tables_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -129,7 +130,8 @@ def append(archive: Path, issued: Issued, table: Table) -> Path:
     Args:
         archive: the folder; made where it is missing.
         issued: what is known about the forecasts.
-        table: the forecast table and ``SCORING_COLUMNS``, sorted by series; see ``workflows.score.archived``.
+        table: the forecast table and ``SCORING_COLUMNS``, sorted by series, in memory or a ``Spool``; see
+            ``workflows.archived``.
 
     Raises:
         ConfigError: the job's name is empty or too long, or nothing can be written there.
@@ -145,13 +147,14 @@ def append(archive: Path, issued: Issued, table: Table) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{issued.run_key}.parquet"
     document = _document(issued, turn=_turn(folder, path))
-    table = _with_constant(table, "run_key", issued.run_key)
-    table = _with_constant(table, "model_hash", issued.model_hash)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA: document})
-    with replacing(path) as temporary:
-        pq.write_table(
-            table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
-        )
+    schema = _with_keys(table.schema.empty_table(), issued).schema
+    schema = schema.with_metadata({**(table.schema.metadata or {}), METADATA: document})
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as file,
+    ):
+        for part in tables_of(table, ROW_GROUP):
+            file.write_table(_with_keys(part, issued), row_group_size=ROW_GROUP)
     return path
 
 
@@ -337,6 +340,11 @@ def _turn(folder: Path, path: Path) -> int:
         if one.path == path:
             return one.issued.turn
     return max((one.issued.turn for one in there), default=0) + 1
+
+
+def _with_keys(table: Table, issued: Issued) -> Table:
+    table = _with_constant(table, "run_key", issued.run_key)
+    return _with_constant(table, "model_hash", issued.model_hash)
 
 
 def _with_constant(table: Table, name: str, value: str) -> Table:

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tsforecast.errors import ConfigError, ResourceError, TsforecastError
-from tsforecast.storage.archive import instant
+from tsforecast.storage.archive import SCORING_COLUMNS, instant
 from tsforecast.storage.atomic import output_errors, replacing
 from tsforecast.storage.engine import CONNECT, EXTRA, with_driver
+from tsforecast.storage.spool import tables_of
 
 __all__ = [
     "Address",
@@ -50,15 +51,28 @@ class Issue:
         job: name of the job.
         as_of: newest moment they know.
         run_key: stands for everything they depend on.
-        table: the forecast table, sorted; its rows may lie on disk.
+        table: the forecast table, sorted, in memory or a ``Spool``; what the archive has beside is not written.
         date_format: of timestamps in CSV; None for pandas' own.
     """
 
     job: str
     as_of: str
     run_key: str
-    table: pa.Table
+    table: Any
     date_format: str | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the forecast table."""
+        return self._written(self.table.schema.empty_table()).schema
+
+    def tables(self, max_rows: int) -> Iterator[pa.Table]:
+        """The forecast table, so many rows at a time."""
+        return map(self._written, tables_of(self.table, max_rows))
+
+    @staticmethod
+    def _written(table: pa.Table) -> pa.Table:
+        return table.drop_columns([name for name in SCORING_COLUMNS if name in table.column_names])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,8 +122,9 @@ def write_parquet(folder: Path, issue: Issue) -> Path:
     path = partition_path(folder, job=issue.job, as_of=issue.as_of)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        pq.write_table(issue.table, temporary, row_group_size=ROWS_OF_A_GROUP, compression="zstd")
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, issue.schema, compression="zstd") as file:
+        for table in issue.tables(ROWS_OF_A_GROUP):
+            file.write_table(table, row_group_size=ROWS_OF_A_GROUP)
     return path
 
 
@@ -199,7 +214,7 @@ def _upsert(address: Address, issue: Issue) -> None:
     }
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=waits)
     schema, _, name = address.table.rpartition(".")
-    table = _table(name, schema or None, issue.table.schema)
+    table = _table(name, schema or None, issue.schema)
     _make_table(engine, table)
     with engine.begin() as connection:
         _check_table(connection, table, address)
@@ -284,10 +299,9 @@ def _statement(table: Any, dialect: str) -> Any:
 def _rows(issue: Issue) -> Iterator[list[dict[str, Any]]]:
     """Rows of Python values, a part at a time; NaN is NULL."""
     own = {"job": issue.job, "as_of": issue.as_of, "run_key": issue.run_key}
-    for batch in issue.table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-        if batch.num_rows:
-            table = _in_utc(pa.Table.from_batches([batch]))
-            yield [row | own for row in table.to_pylist()]
+    for table in issue.tables(ROWS_AT_A_TIME):
+        if table.num_rows:
+            yield [row | own for row in _in_utc(table).to_pylist()]
 
 
 def _in_utc(table: pa.Table) -> pa.Table:
@@ -301,8 +315,8 @@ def _in_utc(table: pa.Table) -> pa.Table:
 def _csv_texts(issue: Issue) -> Iterator[str]:
     """The table as CSV, a part at a time, the first with the header."""
     is_first = True
-    for batch in issue.table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-        frame = batch.to_pandas()
+    for table in issue.tables(ROWS_AT_A_TIME):
+        frame = table.to_pandas()
         if len(frame) or is_first:
             yield frame.to_csv(
                 index=False, header=is_first, date_format=issue.date_format, lineterminator="\n"

@@ -28,7 +28,7 @@ from tsforecast.runs import Run, open_run, refuse_inside_run
 from tsforecast.runtime import choose_device, set_precision, set_threads
 from tsforecast.series.assemble import freq_of_table, numbered, times_of
 from tsforecast.series.cut import NO_CUT, Cut, cut_table, emptied_reason, emptied_series, moment_of
-from tsforecast.series.faults import read_apart
+from tsforecast.series.faults import Apart, read_apart
 from tsforecast.series.isolate import Failure, Isolated, isolated_panel, not_forecast
 from tsforecast.series.joined import parts_of_id, quoted
 from tsforecast.series.panel import Panel
@@ -56,8 +56,11 @@ __all__ = [
     "predict",
     "predict_all",
     "read_like",
+    "read_rows_like",
     "sample",
     "short_apart",
+    "tell_reading",
+    "unseen_in",
     "with_input_names",
     "write_failures",
     "write_forecast",
@@ -472,22 +475,65 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_C
         RunError: the data has another frequency or time zone than the run.
     """
     where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
-    freq = run.tail.axis.freq
-    table, apart = read_apart(run.config.data, source)
-    left = cut_table(table, run.config.data, cut, freq=freq, where=where)
+    read = read_rows_like(run, read_apart(run.config.data, source), cut, where=where)
+    tell_reading(read.repairs, unseen_in(run, read), where=where)
+    return read
+
+
+def read_rows_like(
+    run: LoadedRun, rows: Apart, cut: Cut = NO_CUT, *, where: str, is_part: bool = False
+) -> Isolated:
+    """As :func:`read_like`, of rows that were read, and without a word about repairs and unseen series.
+
+    Args:
+        run: the loaded run.
+        rows: as ``read_apart`` gives them.
+        cut: what is left out at the end.
+        where: the source, for messages.
+        is_part: these are not all series, so that every one of them may be bad.
+
+    Raises:
+        ConfigError: as :func:`read_like`.
+        DataError: as :func:`read_like`.
+        RunError: as :func:`read_like`.
+    """
+    data, freq = run.config.data, run.tail.axis.freq
+    table, apart = rows
+    left = cut_table(table, data, cut, freq=freq, where=where, is_part=is_part)
     table = left.table
+    part_of = run.tail if is_part else None
     try:
-        read = isolated_panel(table, run.config.data, freq=freq, where=where, apart=apart)
+        read = isolated_panel(
+            table, data, freq=freq, where=where, apart=apart, warn=not is_part, part_of=part_of
+        )
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
     read = without_wrong_values(read, table, run.config, where=where)
     panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
     fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
-    for name, count in read.repairs.items():
+    failures = (*read.failures, *left.failures)
+    return short_apart(
+        run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures, left_out=left.n_rows)
+    )
+
+
+def unseen_in(run: LoadedRun, read: Isolated) -> list[str]:
+    """The series that the model was not trained on, by name."""
+    return sorted({*read.panel.unique_ids} - {*run.model.unique_ids})
+
+
+def tell_reading(repairs: Mapping[str, int], unseen: Sequence[str], *, where: str) -> None:
+    """Says what was repaired, and which series the model was not trained on.
+
+    Args:
+        repairs: how much, by kind.
+        unseen: the series; only the first need be right, if their number is.
+        where: the source.
+    """
+    for name, count in repairs.items():
         if count:
             log.warning("%s: %d %s repaired", where, count, name)
-    unseen = sorted(set(panel.unique_ids) - set(run.model.unique_ids))
     if unseen:
         log.warning(
             "%s: %d series the model was not trained on, scaled by their own rows: %s",
@@ -495,10 +541,6 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_C
             len(unseen),
             listed(unseen),
         )
-    failures = (*read.failures, *left.failures)
-    return short_apart(
-        run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures, left_out=left.n_rows)
-    )
 
 
 def short_apart(run: LoadedRun, read: Isolated) -> Isolated:

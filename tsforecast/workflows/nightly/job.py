@@ -7,33 +7,30 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from tsforecast.config.jobs import JobConfig, SinkConfig, age_of, failure_limit
-from tsforecast.config.load import dump_config, load_config
+from tsforecast.config.jobs import SinkConfig, failure_limit
+from tsforecast.config.load import dump_config
 from tsforecast.errors import ConfigError, DataError, ResourceError, StoppedError, TsforecastError
-from tsforecast.series.cut import Cut, moment_of
-from tsforecast.series.isolate import Isolated, not_forecast
-from tsforecast.series.panel import Panel, data_hash
-from tsforecast.series.read import name_of
+from tsforecast.series.cut import moment_of
+from tsforecast.series.isolate import not_forecast
 from tsforecast.series.timeaxis import TimeAxis
-from tsforecast.storage.archive import SCORING_COLUMNS, Issued, append
+from tsforecast.storage.archive import Issued, append
 from tsforecast.storage.sinks import Issue
 from tsforecast.storage.spool import spooled
 from tsforecast.workflows.archived import described
 from tsforecast.workflows.fallback import tell_failures
 from tsforecast.workflows.nightly.delivery import forget_old, holds_one, into_sinks, is_finished
-from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards, known_at, newest_as_of
+from tsforecast.workflows.nightly.known import Known, known
+from tsforecast.workflows.nightly.reading import Reading, reading, refuse_old
+from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards
 from tsforecast.workflows.nightly.status import said_of
 from tsforecast.workflows.nightly.summary import how, lost_text
 from tsforecast.workflows.nightly.training import loaded, run_to_use, train_again, trained_to, why_train
 from tsforecast.workflows.nightly.work import PARTLY_DONE, Work
-from tsforecast.workflows.predict import LoadedRun, date_format, position_of, read_like
+from tsforecast.workflows.predict import LoadedRun, date_format, position_of
 
 __all__ = ["one_job"]
 
@@ -101,59 +98,63 @@ def _tell(work: Work, level: int) -> None:
 
 def _forecast_all(work: Work) -> None:
     """The forecasts of a job: one, or those of a stretch of history."""
-    job, night = work.job, work.night
     run, model_hash = run_to_use(work)
-    read, source = _read(work, run)
-    newest = newest_as_of(read)
-    if night.backfill is None:
-        if night.as_of is None:
-            _refuse_old(job, run, newest, source)
-            as_of = newest
-        else:
-            as_of = _asked_as_of(night.as_of, run.tail.axis, newest)
-        if (reason := why_train(work, run, source, as_of)) and train_again(work, run, as_of, reason):
-            run, model_hash = loaded(work)
-            read, source = _read(work, run)
-        _one_forecast(work, run, model_hash, read, source, as_of, is_newest=True)
-        return
-    moments = _moments(night.backfill, run.tail.axis, newest)
+    with reading(work, run) as read:
+        if work.night.backfill is not None:
+            _fill(work, run, model_hash, read, work.night.backfill)
+            return
+        as_of = _as_of(work, run, read)
+        reason = why_train(work, run, read.source, as_of)
+        if not (reason and train_again(work, run, as_of, reason)):
+            _one_forecast(work, run, model_hash, read, as_of, is_newest=True)
+            return
+    run, model_hash = loaded(work)
+    with reading(work, run) as read:  # its form is that of the new run
+        _one_forecast(work, run, model_hash, read, as_of, is_newest=True)
+
+
+def _as_of(work: Work, run: LoadedRun, read: Reading) -> str:
+    asked, axis = work.night.as_of, run.tail.axis
+    if asked is None:
+        refuse_old(work.job, axis, read.newest, read.source)
+        return read.newest
+    return _asked_as_of(asked, axis, read.newest)
+
+
+def _fill(work: Work, run: LoadedRun, model_hash: str, read: Reading, stretch: tuple[str, str]) -> None:
+    """The forecasts of a stretch of history; one that cannot be made does not stop the others."""
+    job, night = work.job, work.night
+    moments = _moments(stretch, run.tail.axis, read.newest)
     for as_of in moments:
         if night.mode != "failed" or work.status.remembered(job.name, as_of).get("state") in UNFINISHED:
             try:
-                _one_forecast(work, run, model_hash, read, source, as_of, is_newest=as_of == newest)
+                _one_forecast(work, run, model_hash, read, as_of, is_newest=as_of == read.newest)
             except DataError as error:
                 work.problems.append(DataError(f"as of {as_of}: {error}"))
     if not moments or (work.problems and not work.made and not work.skipped):
-        first, last = night.backfill
+        first, last = stretch
         raise DataError(
             f"--backfill {first}..{last}: "
             + (
                 str(work.problems[0])
                 if work.problems
-                else f"the data has no step in it; it ends at {newest}."
+                else f"the data has no step in it; it ends at {read.newest}."
             )
         )
 
 
 def _one_forecast(
-    work: Work,
-    run: LoadedRun,
-    model_hash: str,
-    read: Isolated,
-    source: str,
-    as_of: str,
-    *,
-    is_newest: bool,
+    work: Work, run: LoadedRun, model_hash: str, read: Reading, as_of: str, *, is_newest: bool
 ) -> None:
     """One forecast of all series, unless it is finished."""
     job, night = work.job, work.night
     with said_of(as_of=as_of):
-        known = known_at(run, read, as_of)
         horizon = run.config.horizon if job.horizon is None else job.horizon
         levels = run.config.forecast.quantile_levels if job.quantile_levels is None else job.quantile_levels
-        key = _run_key(run, model_hash, known, as_of, horizon=horizon, levels=levels)
-        work.n_series = known.panel.n_series + sum(one.n_series for one in known.fallbacks)
-        work.failures[as_of] = known.failures
+        then = known(run, read, as_of, horizon=horizon)
+        key = _run_key(run, model_hash, then.rows, as_of, horizon=horizon, levels=levels)
+        work.n_series = then.n_series
+        work.failures[as_of] = then.failures
         work.status.job(job.name, as_of=as_of, run_key=key, model_hash=model_hash, series=work.n_series)
         sinks = [sink for sink in job.sinks if is_newest or not holds_one(sink)]
         anew = night.force or (night.backfill is not None and night.mode == "all")
@@ -161,10 +162,12 @@ def _one_forecast(
             work.skipped += 1
             log.info("forecast already, and nothing has changed since; --force makes it once more")
             return
-        tell_failures([one for one in known.failures if one.forecast])
+        tell_failures([one for one in then.failures if one.forecast])
         _warn_of_hindsight(run, as_of)
         try:
-            _make(work, run, known, sinks, source, as_of, key, model_hash, horizon=horizon, levels=levels)
+            _make(
+                work, run, then, sinks, read.source, as_of, key, model_hash, horizon=horizon, levels=levels
+            )
         except StoppedError:
             raise
         except TsforecastError:
@@ -185,7 +188,7 @@ def _warn_of_hindsight(run: LoadedRun, as_of: str) -> None:
 def _make(
     work: Work,
     run: LoadedRun,
-    known: Isolated,
+    known: Known,
     sinks: Sequence[SinkConfig],
     source: str,
     as_of: str,
@@ -200,7 +203,7 @@ def _make(
     with spooled(work.status.path) as spool:
         lost = forecast_shards(
             run,
-            known,
+            known.parts(),
             spool,
             horizon=horizon,
             quantile_levels=levels,
@@ -209,12 +212,11 @@ def _make(
         work.failures[as_of] = (*known.failures, *lost)
         work.n_series = n_all - len(lost)
         _refuse_too_many(work, as_of)
-        table = spool.table()
-        if table is None:
+        if not spool.num_rows:
             raise DataError(f"no series could be forecast: {lost_text(not_forecast(work.failures[as_of]))}")
-        forecasts = table.drop_columns(list(SCORING_COLUMNS))
-        text = date_format(table.slice(0, 100_000).column("ds").to_pandas(), run.tail.axis)
-        issue = Issue(job.name, as_of, key, forecasts, date_format=text)
+        first = next(spool.tables(100_000))
+        text = date_format(first.column("ds").to_pandas(), run.tail.axis)
+        issue = Issue(job.name, as_of, key, spool, date_format=text)
         errors = into_sinks(work, sinks, issue)
         if errors:
             raise type(errors[0])(" ".join([*map(str, errors), *_written_text(sinks, errors)]))
@@ -222,7 +224,7 @@ def _make(
             what = described(run, source, horizon=horizon)
             if job.drift is not None:
                 what["drift"] = job.drift.model_dump()
-            append(work.archive, Issued(job.name, key, model_hash, as_of, what), table)
+            append(work.archive, Issued(job.name, key, model_hash, as_of, what), spool)
     state = "partly" if not_forecast(work.failures[as_of]) else "done"
     work.status.remember(job.name, as_of, run_key=key, state=state, sinks=sorted(sink.name for sink in sinks))
     work.made += 1
@@ -249,14 +251,6 @@ def _refuse_too_many(work: Work, as_of: str) -> None:
         )
 
 
-def _read(work: Work, run: LoadedRun) -> tuple[Isolated, str]:
-    """The data of a job, bad series set apart, and where it came from."""
-    source = work.job.data or run.config.data.path
-    if work.job.data is None and work.job.config is not None:
-        source = load_config(Path(work.job.config)).data.path  # with the secrets that a run does not keep
-    return read_like(run, source, Cut(None, work.job.drop_last)), source
-
-
 def _asked_as_of(asked: str, axis: TimeAxis, newest: str) -> str:
     """The step of the axis that is meant; where the data does not reach so far, the newest there is."""
     position = position_of(axis, asked)
@@ -277,42 +271,9 @@ def _moments(backfill: tuple[str, str], axis: TimeAxis, newest: str) -> list[str
     return [as_of_text(axis, step) for step in range(first, min(last, position_of(axis, newest)) + 1)]
 
 
-def _refuse_old(job: JobConfig, run: LoadedRun, newest: str, source: str) -> None:
-    """Raises where the newest row is older than it may be; the one place where the clock has a say."""
-    if job.max_age is None:
-        return
-    if run.tail.axis.is_integer:
-        raise ConfigError("max_age is about time, and the data counts steps; remove it.")
-    moment = pd.Timestamp(newest)
-    age = pd.Timestamp(_clock()).tz_convert(moment.tz or _clock().tzinfo) - (
-        moment if moment.tz is not None else moment.tz_localize(_clock().tzinfo)
-    )
-    if age > age_of(job.max_age):
-        raise DataError(
-            f"{name_of(source)}: the newest row is of {newest}, {age / pd.Timedelta(days=1):.1f} days ago, and max_age "
-            f"is {job.max_age}; nothing was forecast. Look why no new rows came, or raise max_age."
-        )
-
-
 def _run_key(
-    run: LoadedRun, model_hash: str, known: Isolated, as_of: str, *, horizon: int, levels: Sequence[float]
+    run: LoadedRun, model_hash: str, rows: str, as_of: str, *, horizon: int, levels: Sequence[float]
 ) -> str:
     """SHA-256 over everything that decides a forecast: config, model, as-of, rows up to it, and what is asked for."""
-    rows = [data_hash(_read_for(panel, horizon)) for panel in (known.panel, *known.fallbacks)]
     decides = [dump_config(run.config), model_hash, as_of, rows, horizon, list(levels)]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
-
-
-def _read_for(panel: Panel, horizon: int) -> Panel:
-    """The panel without future covariates of steps that no forecast of this horizon reads."""
-    if not panel.future_names:
-        return replace(panel, future=np.empty((0, 0)), future_offsets=np.zeros(1, np.int64))
-    known = np.diff(panel.future_offsets)
-    step = np.arange(panel.future_offsets[-1]) - np.repeat(panel.future_offsets[:-1], known)
-    kept = step < np.repeat(panel.lengths + horizon, known)
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(known, panel.lengths + horizon))])
-    return replace(panel, future=panel.future[kept], future_offsets=offsets)
-
-
-def _clock() -> pd.Timestamp:
-    return pd.Timestamp.now(tz="UTC")

@@ -1,13 +1,13 @@
-"""Forecasting all series of a job part by part, so that memory does not grow with their number.
+"""Forecasting all series of a job shard by shard, so that memory does not grow with their number.
 
-What is read stays in memory as a panel; forecasts are made for a part of the series at a time and spooled to the disk.
-A series that cannot be forecast is set apart, and the others of its part are not.
+Forecasts are made for so many series at a time and spooled to the disk. A series that cannot be forecast is set apart,
+and the others of its shard are not.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,14 +16,14 @@ import pandas as pd
 from tsforecast.errors import DataError, ResourceError
 from tsforecast.forecasting.forecast import forecast_frame, known_ahead
 from tsforecast.series.isolate import Failure, Isolated
-from tsforecast.series.panel import Panel
+from tsforecast.series.panel import Panel, joined_panels
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.spool import Spool
 from tsforecast.workflows.archived import archived
 from tsforecast.workflows.fallback import with_fallbacks
-from tsforecast.workflows.predict import LoadedRun, position_of, short_apart
+from tsforecast.workflows.predict import LoadedRun
 
-__all__ = ["Shard", "as_of_text", "forecast_shards", "known_at", "newest_as_of", "shards"]
+__all__ = ["Shard", "as_of_text", "forecast_shards", "shards"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,23 @@ class Shard:
     def n_series(self) -> int:
         return self.panel.n_series + sum(one.n_series for one in self.fallbacks)
 
+    @property
+    def places(self) -> list[tuple[str, int, int]]:
+        """Name, number of the panel, and number of the series in it, by rising names."""
+        return sorted(
+            (name, which, series)
+            for which, panel in enumerate((self.panel, *self.fallbacks))
+            for series, name in enumerate(panel.unique_ids)
+        )
+
+    def at(self, places: Sequence[tuple[str, int, int]]) -> Shard:
+        """Some of the series."""
+        panel, *others = (
+            one.select([series for _, at, series in places if at == which])
+            for which, one in enumerate((self.panel, *self.fallbacks))
+        )
+        return Shard(panel, tuple(one for one in others if one.n_series))
+
 
 def as_of_text(axis: TimeAxis, position: int) -> str:
     """A step of the axis as the status, the archive and ``--as-of`` write it."""
@@ -53,67 +70,30 @@ def as_of_text(axis: TimeAxis, position: int) -> str:
     return str(moment.date()) if axis.counts_dates and axis.timezone is None else moment.isoformat()
 
 
-def newest_as_of(read: Isolated) -> str:
-    """The newest step that any series reaches."""
-    last = [
-        (one.axis.timestamps(ends), one.axis, ends)
-        for one in (read.panel, *read.fallbacks)
-        if one.n_series
-        for ends in [np.array([one.positions(one.last_cutoffs).max()])]
-    ]
-    _, axis, position = max(last, key=lambda found: found[0][0])
-    return as_of_text(axis, int(position[0]))
+def shards(run: LoadedRun, parts: Iterable[Isolated], *, horizon: int) -> Iterator[Shard]:
+    """The series in the order of their names, so many at a time as the model and the horizon say.
 
-
-def known_at(run: LoadedRun, read: Isolated, as_of: str) -> Isolated:
-    """What was known at a moment: rows up to it, of the series that had any, too short ones set apart.
-
-    Raises:
-        DataError: no series had a row by then.
+    Where one part ends and the next begins does not matter: a shard may have series of both.
     """
-    panel = _until(read.panel, as_of)
-    fallbacks = tuple(one for one in (_until(part, as_of) for part in read.fallbacks) if one.n_series)
-    if not panel.n_series and not fallbacks:
-        raise DataError(f"no series has a row at or before {as_of}; give a later --as-of.")
-    fallen = {name for one in fallbacks for name in one.unique_ids}
-    # A bad series whose fallback had nothing to go by yet was not there yet.
-    failures = tuple(
-        failure for failure in read.failures if not failure.forecast or failure.unique_id in fallen
-    )
-    return short_apart(run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures))
-
-
-def _until(panel: Panel, as_of: str) -> Panel:
-    if not panel.n_series:
-        return panel
-    position = position_of(panel.axis, as_of)
-    if position >= panel.positions(panel.last_cutoffs).max():
-        return panel  # no copy of what may be large
-    cut = panel.until(position)
-    return cut.select(np.flatnonzero(cut.lengths > 0))
-
-
-def shards(run: LoadedRun, read: Isolated, *, horizon: int) -> Iterator[Shard]:
-    """The series in the order of their names, in parts whose size depends on the model and the horizon alone."""
     paths = run.model.n_paths if run.model.network.has_own_spread else 1
     size = int(np.clip(SHARD_VALUES // (horizon * paths), FEWEST, MOST))
-    panels = (read.panel, *read.fallbacks)
-    places = sorted(
-        (name, which, series)
-        for which, panel in enumerate(panels)
-        for series, name in enumerate(panel.unique_ids)
-    )
-    for start in range(0, len(places), size):
-        part = places[start : start + size]
-        panel, *others = (
-            one.select([series for _, at, series in part if at == which]) for which, one in enumerate(panels)
-        )
-        yield Shard(panel, tuple(one for one in others if one.n_series))
+    rest: Shard | None = None
+    for part in parts:
+        here = Shard(part.panel, part.fallbacks)
+        if rest is not None:
+            here = Shard(joined_panels(rest.panel, here.panel), (*rest.fallbacks, *here.fallbacks))
+        places = here.places
+        n_whole = len(places) // size * size
+        for start in range(0, n_whole, size):
+            yield here.at(places[start : start + size])
+        rest = here.at(places[n_whole:])
+    if rest is not None and rest.n_series:
+        yield rest
 
 
 def forecast_shards(
     run: LoadedRun,
-    read: Isolated,
+    known: Iterable[Isolated],
     spool: Spool,
     *,
     horizon: int,
@@ -124,7 +104,7 @@ def forecast_shards(
 
     Args:
         run: the loaded run.
-        read: what is known.
+        known: the series, part by part, by rising names.
         spool: takes the table, sorted by series.
         horizon: steps to forecast.
         quantile_levels: columns beside the point forecast.
@@ -135,7 +115,7 @@ def forecast_shards(
     """
     failures: list[Failure] = []
     behind = 0
-    for shard in shards(run, read, horizon=horizon):
+    for shard in shards(run, known, horizon=horizon):
         behind += shard.n_series
         for frame, part in _frames(run, shard, horizon, quantile_levels, failures):
             table = archived(
@@ -210,18 +190,8 @@ def _with_known_future(shard: Shard, horizon: int, failures: list[Failure]) -> S
 
 def _halves(shard: Shard) -> tuple[Shard, Shard]:
     """The series in the order of their names, in two parts."""
-    panels = (shard.panel, *shard.fallbacks)
-    names = sorted(name for panel in panels for name in panel.unique_ids)
-    first = set(names[: len(names) // 2])
-
-    def part(*, of_first: bool) -> Shard:
-        panel, *others = (
-            one.select([k for k, name in enumerate(one.unique_ids) if (name in first) == of_first])
-            for one in panels
-        )
-        return Shard(panel, tuple(one for one in others if one.n_series))
-
-    return part(of_first=True), part(of_first=False)
+    places = shard.places
+    return shard.at(places[: len(places) // 2]), shard.at(places[len(places) // 2 :])
 
 
 def _failure(shard: Shard, error: DataError) -> Failure:

@@ -1,0 +1,161 @@
+"""What a job reads: its series in the order of their names, in parts of which one is in memory at a time.
+
+A source that fits in memory is one part and stays there. A larger one spills over to a folder beside the status file,
+is dealt out to ranges of series, and each range is checked and put aside as a panel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsforecast.config.jobs import JobConfig, age_of
+from tsforecast.config.load import load_config
+from tsforecast.errors import ConfigError, DataError
+from tsforecast.series.cut import Cut
+from tsforecast.series.faults import read_apart_in_ranges
+from tsforecast.series.isolate import Failure, Isolated, not_forecast
+from tsforecast.series.pieces import Spill
+from tsforecast.series.read import name_of
+from tsforecast.series.shelf import Shelf
+from tsforecast.series.timeaxis import TimeAxis
+from tsforecast.storage.atomic import staging_folder
+from tsforecast.workflows.nightly.shards import as_of_text
+from tsforecast.workflows.nightly.summary import lost_text
+from tsforecast.workflows.nightly.work import Work
+from tsforecast.workflows.predict import LoadedRun, read_rows_like, tell_reading, unseen_in
+
+__all__ = ["Reading", "reading", "refuse_old", "source_of"]
+
+
+class Reading:
+    """What was read, part by part.
+
+    Attributes:
+        source: where it came from.
+    """
+
+    def __init__(self, source: str, shelf: Shelf) -> None:
+        self.source = source
+        self._shelf = shelf
+        self._parts: list[tuple[Isolated, list[int]]] = []
+        self._axis: TimeAxis | None = None  # of all parts, where there are several
+        self._newest: tuple[Any, TimeAxis, int] | None = None
+
+    @property
+    def newest(self) -> str:
+        """The newest step that any series reaches.
+
+        Raises:
+            DataError: there is no series.
+        """
+        if self._newest is None:
+            lost = not_forecast([failure for part, _ in self._parts for failure in part.failures])
+            raise DataError(f"{name_of(self.source)}: no series could be read: {lost_text(lost)}")
+        _, axis, position = self._newest
+        return as_of_text(axis, position)
+
+    def __iter__(self) -> Iterator[Isolated]:
+        for read, numbers in self._parts:
+            if not numbers:
+                yield read
+            else:
+                panel, *fallbacks = map(self._shelf.take, numbers)
+                yield replace(read, panel=panel, fallbacks=tuple(fallbacks))
+
+    def add(self, read: Isolated) -> None:
+        """Takes a further part, and puts it aside where there are others.
+
+        Raises:
+            ResourceError: the disk is full.
+        """
+        if read.is_part:
+            read = self._on_one_axis(read)
+        panels = (read.panel, *read.fallbacks)
+        for one in panels:
+            if one.n_series:
+                end = int(one.positions(one.last_cutoffs).max())
+                moment = one.axis.timestamps(np.array([end]))[0]
+                if self._newest is None or moment > self._newest[0]:
+                    self._newest = moment, one.axis, end
+        if not read.is_part:
+            self._parts.append((read, []))
+            return
+        numbers = [self._shelf.put(panel) for panel in panels]
+        self._parts.append((replace(read, panel=read.panel.select([]), fallbacks=()), numbers))
+
+    def _on_one_axis(self, read: Isolated) -> Isolated:
+        """The part on the axis of all; series whose steps lie between those of the others are set apart."""
+        panels = [one for one in (read.panel, *read.fallbacks) if one.n_series]
+        if self._axis is None and panels:
+            self._axis = panels[0].axis
+        if self._axis is None:
+            return read
+        try:
+            panel, *fallbacks = (one.on_axis(self._axis) for one in (read.panel, *read.fallbacks))
+        except DataError as error:
+            reason = str(error).rstrip(".")
+            names = [name for one in panels for name in one.unique_ids]
+            failures = (*read.lost, *(Failure(name, error.code or "", reason) for name in names))
+            return replace(read, panel=read.panel.select([]), fallbacks=(), failures=failures)
+        return replace(read, panel=panel, fallbacks=tuple(fallbacks))
+
+
+@contextmanager
+def reading(work: Work, run: LoadedRun) -> Iterator[Reading]:
+    """The data of a job, bad series set apart; what of it lies on the disk is removed when the block ends.
+
+    Raises:
+        DataError: it cannot be used as it is, or no series can.
+        RunError: it has another frequency or time zone than the run.
+        ResourceError: the disk is full.
+    """
+    data, source, status = run.config.data, source_of(work, run), work.status.path
+    where, cut = name_of(source), Cut(None, work.job.drop_last)
+    with staging_folder(status.with_name(f"{status.name}.data")) as folder:
+        read, spill = Reading(source, Shelf(folder, status)), Spill(folder, status)
+        repairs: Counter[str] = Counter()
+        unseen: list[str] = []
+        for rows in read_apart_in_ranges(data, source, spill):
+            is_part = spill.is_used and bool(data.id_columns)
+            part = read_rows_like(run, rows, cut, where=where, is_part=is_part)
+            repairs.update(part.repairs)
+            unseen += unseen_in(run, part)
+            read.add(part)
+        tell_reading(repairs, unseen, where=where)
+        yield read
+
+
+def refuse_old(job: JobConfig, axis: TimeAxis, newest: str, source: str) -> None:
+    """Raises where the newest row is older than it may be; the one place where the clock has a say."""
+    if job.max_age is None:
+        return
+    if axis.is_integer:
+        raise ConfigError("max_age is about time, and the data counts steps; remove it.")
+    moment = pd.Timestamp(newest)
+    age = pd.Timestamp(_clock()).tz_convert(moment.tz or _clock().tzinfo) - (
+        moment if moment.tz is not None else moment.tz_localize(_clock().tzinfo)
+    )
+    if age > age_of(job.max_age):
+        raise DataError(
+            f"{name_of(source)}: the newest row is of {newest}, {age / pd.Timedelta(days=1):.1f} days ago, and max_age "
+            f"is {job.max_age}; nothing was forecast. Look why no new rows came, or raise max_age."
+        )
+
+
+def _clock() -> pd.Timestamp:
+    return pd.Timestamp.now(tz="UTC")
+
+
+def source_of(work: Work, run: LoadedRun) -> str:
+    """Where a job's data comes from, with the secrets that a run does not keep."""
+    if work.job.data is None and work.job.config is not None:
+        return load_config(Path(work.job.config)).data.path
+    return work.job.data or run.config.data.path
