@@ -364,9 +364,9 @@ def test_a_bug_in_a_job_is_told_with_its_traceback_and_does_not_stop_the_next(
         "  - {name: a, run: runs/sales, data: sales.csv, sinks: [{csv: out/a.csv}]}\n"
         "  - {name: b, run: runs/sales, data: sales.csv, sinks: [{csv: out/b.csv}]}\n"
     )
-    whole = job_module._read
+    whole = job_module.reading
     calls = iter([True, False])
-    monkeypatch.setattr(job_module, "_read", lambda *args: 1 / 0 if next(calls) else whole(*args))
+    monkeypatch.setattr(job_module, "reading", lambda *args: 1 / 0 if next(calls) else whole(*args))
 
     assert tsforecast("batch", "jobs.yaml") == 1
 
@@ -382,6 +382,18 @@ def test_old_data_is_refused_with_its_age(night: Path, capfd: pytest.CaptureFixt
     told = capfd.readouterr().err
     assert re.search(r"the newest row is of 2015-03-31, \d{4}\.\d days ago, and max_age is 2d", told)
     assert outputs(night) == {}
+
+
+def test_old_data_is_refused_before_anything_is_trained_on_it(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(night / "runs")
+    change(night, "data: sales.csv", "data: sales.csv\n    max_age: 2d\n    config: sales.yaml")
+
+    assert tsforecast("batch", "jobs.yaml") == 3
+
+    assert "max_age is 2d; nothing was forecast" in capfd.readouterr().err
+    assert not (night / "runs").exists()
 
 
 def test_data_that_is_not_too_old_is_forecast(night: Path) -> None:
@@ -657,7 +669,7 @@ def stuck(*words):
     lock = ctypes.create_string_buffer(256)
     libc = ctypes.CDLL(None)
     libc.pthread_mutex_lock(lock), libc.pthread_mutex_lock(lock)
-job._read = stuck
+job.reading = stuck
 sys.argv = ["tsforecast", "batch", "jobs.yaml"]
 sys.exit(run())
 """

@@ -307,7 +307,7 @@ class _Patient(Source):
                 return convert(cells)
             except CellError as error:
                 good = np.setdiff1d(np.arange(len(cells)), np.concatenate([error.rows, *self.lost]))
-                if error.row is None or not len(good):
+                if error.row is None or not (len(good) or is_number):
                     raise self._fault(columns, error) from error
                 self.faults.append(self._fault(columns, error))
                 self.by_column.append((columns, error, cells))

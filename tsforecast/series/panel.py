@@ -302,11 +302,12 @@ class RowsHash:
             return
         axis = panel.axis
         self._digests["axis"] = hashlib.sha256(f"{axis.freq} {axis.timezone}".encode())
-        self._update("unique_id", json.dumps(panel.unique_ids).encode())
+        self._update("unique_id", "".join(map(json.dumps, panel.unique_ids)).encode())
         self._update("start", _clock(axis.timestamps(panel.starts)).tobytes())
         self._update("length", panel.lengths.tobytes())
         self._update("y", panel.y.tobytes())
-        self._update("known", np.diff(panel.future_offsets).tobytes())
+        if panel.future_names:
+            self._update("known", np.diff(panel.future_offsets).tobytes())
         for kind in ("past", "future", "static"):
             values, names = getattr(panel, kind), getattr(panel, f"{kind}_names")
             for place, name in enumerate(names):

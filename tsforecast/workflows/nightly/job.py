@@ -114,11 +114,11 @@ def _forecast_all(work: Work) -> None:
 
 
 def _as_of(work: Work, run: LoadedRun, read: Reading) -> str:
-    asked, axis = work.night.as_of, run.tail.axis
+    asked = work.night.as_of
     if asked is None:
-        refuse_old(work.job, axis, read.newest, read.source)
+        refuse_old(work.job, read.newest, read.source)
         return read.newest
-    return _asked_as_of(asked, axis, read.newest)
+    return _asked_as_of(asked, run.tail.axis, read.newest)
 
 
 def _fill(work: Work, run: LoadedRun, model_hash: str, read: Reading, stretch: tuple[str, str]) -> None:
@@ -165,9 +165,7 @@ def _one_forecast(
         tell_failures([one for one in then.failures if one.forecast])
         _warn_of_hindsight(run, as_of)
         try:
-            _make(
-                work, run, then, sinks, read.source, as_of, key, model_hash, horizon=horizon, levels=levels
-            )
+            _make(work, run, then, sinks, read.source, as_of, key, model_hash, horizon=horizon, levels=levels)
         except StoppedError:
             raise
         except TsforecastError:

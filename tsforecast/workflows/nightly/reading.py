@@ -18,9 +18,11 @@ import pandas as pd
 
 from tsforecast.config.jobs import JobConfig, age_of
 from tsforecast.config.load import load_config
+from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError
+from tsforecast.series.assemble import times_of
 from tsforecast.series.cut import Cut
-from tsforecast.series.faults import read_apart_in_ranges
+from tsforecast.series.faults import read_apart, read_apart_in_ranges
 from tsforecast.series.isolate import Failure, Isolated, not_forecast
 from tsforecast.series.pieces import Spill
 from tsforecast.series.read import name_of
@@ -32,7 +34,7 @@ from tsforecast.workflows.nightly.summary import lost_text
 from tsforecast.workflows.nightly.work import Work
 from tsforecast.workflows.predict import LoadedRun, read_rows_like, tell_reading, unseen_in
 
-__all__ = ["Reading", "reading", "refuse_old", "source_of"]
+__all__ = ["Reading", "newest_row", "reading", "refuse_old", "source_of"]
 
 
 class Reading:
@@ -133,11 +135,22 @@ def reading(work: Work, run: LoadedRun) -> Iterator[Reading]:
         yield read
 
 
-def refuse_old(job: JobConfig, axis: TimeAxis, newest: str, source: str) -> None:
+def newest_row(data: DataConfig, source: str) -> str:
+    """The time of the newest row, of whatever series, as it stands there.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
+    table, _ = read_apart(data, source)
+    newest = times_of(table).max()
+    return str(newest) if isinstance(newest, int | np.integer) else newest.isoformat()
+
+
+def refuse_old(job: JobConfig, newest: str, source: str) -> None:
     """Raises where the newest row is older than it may be; the one place where the clock has a say."""
     if job.max_age is None:
         return
-    if axis.is_integer:
+    if newest.lstrip("+-").isdigit():
         raise ConfigError("max_age is about time, and the data counts steps; remove it.")
     moment = pd.Timestamp(newest)
     age = pd.Timestamp(_clock()).tz_convert(moment.tz or _clock().tzinfo) - (

@@ -16,6 +16,7 @@ from tsforecast.errors import ConfigError, DataError, LockedError, ResourceError
 from tsforecast.series.cut import Cut
 from tsforecast.storage.lock import locked
 from tsforecast.training.checkpoint import load_checkpoint
+from tsforecast.workflows.nightly.reading import newest_row, refuse_old
 from tsforecast.workflows.nightly.retrain import reason_to_train
 from tsforecast.workflows.nightly.shards import as_of_text
 from tsforecast.workflows.nightly.work import Work
@@ -38,10 +39,13 @@ def run_to_use(work: Work) -> tuple[LoadedRun, str]:
                 f"{path}: no such run folder, and the job has no config to train it from; add config:, or train it "
                 "with `tsforecast train`."
             )
+        config, as_of = load_config(Path(job.config)), work.night.as_of
+        if job.max_age is not None and as_of is None and work.night.backfill is None:
+            source = job.data or config.data.path
+            refuse_old(job, newest_row(_tolerant(config, job).data, source), source)
         log.info("there is no run yet, it is trained")
-        as_of = work.night.as_of
         cut = Cut(None, job.drop_last) if as_of is None else Cut(as_of)
-        _train(work, load_config(Path(job.config)), overwrite=False, cut=cut)
+        _train(work, config, overwrite=False, cut=cut)
     return loaded(work)
 
 
