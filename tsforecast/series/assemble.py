@@ -174,9 +174,9 @@ def _panel(grid: Grid, rows: Rows, aside: Aside, data: DataConfig, where: str) -
         y=np.require(
             np.ascontiguousarray(values[:, 0]), requirements="W"
         ),  # a table's own is not for writing
-        past=np.ascontiguousarray(values[:, 1 : 1 + n_past]),
+        past=np.array(values[:, 1 : 1 + n_past]),  # a copy: a view, even of no column, would keep all of them
         past_names=tuple(covariates.past),
-        future=np.ascontiguousarray(grid.values[:, 1 + n_past :]),
+        future=np.array(grid.values[:, 1 + n_past :]),
         future_offsets=grid.offsets,
         future_names=tuple(covariates.future),
         static=aside.static,

@@ -118,9 +118,12 @@ class Pieces:
             yield table if self._names is None else table.rename_columns(list(self._names))
 
     def given_away(self) -> Iterator[Table]:
-        """As :meth:`tables`; each is gone from the disk when the next is asked for."""
-        for table, piece in zip(self.tables(), self._pieces, strict=True):
-            yield table
+        """As :meth:`tables`; each is gone from memory and disk when the next is asked for."""
+        pieces, self._pieces = self._pieces, []
+        while pieces:
+            piece = pieces.pop(0)
+            table = _read(piece) if isinstance(piece, Path) else piece
+            yield table if self._names is None else table.rename_columns(list(self._names))
             if isinstance(piece, Path):
                 piece.unlink()
 

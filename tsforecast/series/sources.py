@@ -516,9 +516,12 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
             room.refuse(parquet.metadata.num_rows)
             schema = pa.schema([parquet.schema_arrow.field(name) for name in wanted])
             gathered = room.gathered(_as_kept(schema.empty_table(), columns).schema)
-            for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=wanted):
-                for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
-                    gathered.add(block)
+            for group in range(
+                parquet.num_row_groups
+            ):  # each by itself: pyarrow keeps what it has read of others
+                for rows in parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=wanted):
+                    for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
+                        gathered.add(block)
             return names, gathered.table()
     except MemoryError:  # which pyarrow's is, beside being one of its own
         raise

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 ROWS_AT_A_TIME = 50_000
-ROWS_OF_A_GROUP = 500_000
+ROWS_OF_A_GROUP = 131_072
 KEY = ("job", "as_of", "unique_id", "ds")
 # Databases in which rows are replaced by their key; elsewhere they are deleted and inserted, in one transaction too.
 UPSERTS = ("sqlite", "postgresql")

@@ -119,20 +119,25 @@ def reading(work: Work, run: LoadedRun) -> Iterator[Reading]:
         RunError: it has another frequency or time zone than the run.
         ResourceError: the disk is full.
     """
-    data, source, status = run.config.data, source_of(work, run), work.status.path
-    where, cut = name_of(source), Cut(None, work.job.drop_last)
+    status = work.status.path
     with staging_folder(status.with_name(f"{status.name}.data")) as folder:
-        read, spill = Reading(source, Shelf(folder, status)), Spill(folder, status)
-        repairs: Counter[str] = Counter()
-        unseen: list[str] = []
-        for rows in read_apart_in_ranges(data, source, spill):
-            is_part = spill.is_used and bool(data.id_columns)
-            part = read_rows_like(run, rows, cut, where=where, is_part=is_part)
-            repairs.update(part.repairs)
-            unseen += unseen_in(run, part)
-            read.add(part)
-        tell_reading(repairs, unseen, where=where)
+        read = Reading(source_of(work, run), Shelf(folder, status))
+        _read_all(read, run, Cut(None, work.job.drop_last), Spill(folder, status))
         yield read
+
+
+def _read_all(read: Reading, run: LoadedRun, cut: Cut, spill: Spill) -> None:
+    """Takes in all parts of the source, and says what was repaired in them."""
+    data, where = run.config.data, name_of(read.source)
+    repairs: Counter[str] = Counter()
+    unseen: list[str] = []
+    for rows in read_apart_in_ranges(data, read.source, spill):
+        is_part = spill.is_used and bool(data.id_columns)
+        part = read_rows_like(run, rows, cut, where=where, is_part=is_part)
+        repairs.update(part.repairs)
+        unseen += unseen_in(run, part)
+        read.add(part)
+    tell_reading(repairs, unseen, where=where)
 
 
 def newest_row(data: DataConfig, source: str) -> str:
