@@ -24,6 +24,7 @@ from tsforecast.series.faults import read_apart, read_apart_in_ranges
 from tsforecast.series.panel import RowsHash, joined_panels
 from tsforecast.series.pieces import Named, Spill, deal
 from tsforecast.series.shelf import Shelf
+from tsforecast.storage.spool import spooled
 from tsforecast.workflows.nightly.reading import Reading
 
 SERIES = [f"s{k}" for k in range(7)]
@@ -168,6 +169,12 @@ def test_the_rows_of_all_ranges_are_those_of_the_source(
     assert [name for some in names for name in some] == sorted({*whole["unique_id"]})
     pd.testing.assert_frame_equal(rows, whole.assign(unique_id=whole["unique_id"].astype("str")))
     assert bad == {}
+    assert rows_on_disk(tmp_path / "spill") == len(whole)
+
+
+def rows_on_disk(folder: Path) -> int:
+    """Each row is there once, whatever was tried before."""
+    return sum(len(pa.ipc.open_file(path).read_all()) for path in folder.iterdir())
 
 
 def test_what_fits_in_memory_touches_no_disk(tmp_path: Path, spill: Callable[[int], Spill]) -> None:
@@ -226,8 +233,9 @@ def test_the_files_of_a_deal_are_few_and_hold_each_row_once(spill: Callable[[int
 
 @pytest.mark.parametrize("order", ["series", "shuffled"])
 def test_a_cell_that_cannot_be_read_sets_its_series_apart(
-    tmp_path: Path, spill: Callable[[int], Spill], order: str
+    tmp_path: Path, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
+    monkeypatch.setattr("tsforecast.series.csvfile.BLOCK", 200)
     table = frame(order).astype({"sales": object})
     row = table.index[table["shop"] == "s4"][2]
     table.loc[row, "sales"] = "abc"
@@ -238,19 +246,25 @@ def test_a_cell_that_cannot_be_read_sets_its_series_apart(
 
     assert {*bad} == {*apart} == {"s4"}
     assert bad["s4"] == ("V401", f"row {row + 1}, column 'sales': 'abc' is not a number")
+    assert rows_on_disk(tmp_path / "spill") == len(table)
     pd.testing.assert_frame_equal(rows, whole.assign(unique_id=whole["unique_id"].astype("str")))
 
 
-def test_a_date_that_is_none_sets_its_series_apart(tmp_path: Path, spill: Callable[[int], Spill]) -> None:
+@pytest.mark.parametrize("date", ["yesterday", "0000-01-01"])
+def test_a_date_that_is_none_sets_its_series_apart(
+    tmp_path: Path, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch, date: str
+) -> None:
+    monkeypatch.setattr("tsforecast.series.csvfile.BLOCK", 200)
     table = frame().assign(day=lambda table: table["day"].astype("str"))
-    row = table.index[table["shop"] == "s2"][0]
-    table.loc[row, "day"] = "yesterday"
+    row = table.index[table["shop"] == "s5"][0]
+    table.loc[row, "day"] = date
     data = as_csv(tmp_path, table)
 
     _, rows, bad = in_ranges(data, spill(25))
 
-    assert bad == {"s2": ("T302", f"row {row + 1}, column 'day': 'yesterday' is not a time as expected")}
+    assert bad == {"s5": ("T302", f"row {row + 1}, column 'day': {date!r} is not a time as expected")}
     assert len(rows) == len(table) - 1
+    assert rows_on_disk(tmp_path / "spill") == len(table)
 
 
 def test_a_row_without_a_name_is_refused_with_its_line(tmp_path: Path, spill: Callable[[int], Spill]) -> None:
@@ -435,6 +449,38 @@ def test_a_range_of_bad_series_alone_does_not_stop_the_others(
     forecasts = pd.read_csv(folder / "out/sales.csv")
     assert forecasts["unique_id"].unique().tolist() == [f"s{k}" for k in range(6)]
     assert pd.read_csv(folder / "jobs.failures.csv")["unique_id"].tolist() == ["s6", "s7", "s8"]
+
+
+@pytest.mark.parametrize("fault", ["a gap", "too short", "ended early"])
+def test_a_range_in_which_no_series_is_like_the_others(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    folder = night(tmp_path / "night", trained)
+    table = write_data(folder, n_series=9)
+    day, of_range = table.groupby("unique_id").cumcount(), table["unique_id"] >= "s6"
+    gone = {"a gap": day == 40, "too short": day < 88, "ended early": day >= 85}[fault] & of_range
+    table[~gone].to_csv(folder / "sales.csv", index=False)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(pieces, "MOST_ROWS", 100)
+
+    is_bad = fault != "ended early"
+    assert tsforecast("batch", "jobs.yaml") == (5 if is_bad else 0)
+
+    forecasts = pd.read_csv(folder / "out/sales.csv")
+    assert forecasts["unique_id"].unique().tolist() == [f"s{k}" for k in range(6 if is_bad else 9)]
+    assert status_of(folder)["jobs"][0]["as_of"] == "2015-03-31"
+    assert list(forecasts)[-1] == "q0.9", "what the archive has beside is not for sinks"
+
+
+def test_a_spool_gives_all_rows_in_their_order_however_many_at_a_time(tmp_path: Path) -> None:
+    with spooled(tmp_path / "x") as spool:
+        for start in range(0, 50, 5):
+            spool.add(pa.table({"x": range(start, start + 5)}))
+        for size in (1, 3, 7, 25, 50, 80):
+            found = [table.column("x").to_pylist() for table in spool.tables(size)]
+
+            assert [x for some in found for x in some] == [*range(50)]
+            assert {len(some) for some in found[:-1]} <= {size}
 
 
 def test_all_series_bad_is_refused_in_ranges_too(
