@@ -1,9 +1,9 @@
 """The nightly run: `tsforecast batch` from process start to written forecasts, by number of series and of sample paths.
 
     python benchmarks/batch.py [--series 10000,100000] [--order name,time] [--paths 0,20,100]
-                               [--rows 168] [--horizon 24]
+                               [--rows 168] [--horizon 24] [--format parquet,csv]
 
-Writes hourly series to a Parquet file, its rows in the order of names or of time, trains one small network on some of
+Writes hourly series to a file, its rows in the order of names or of time, trains one small network on some of
 them, and forecasts all of them with every check on, 80 % intervals, a Parquet sink and the archive. Without paths the
 intervals come from held-back errors alone; with paths the head is a normal distribution, whose intervals draw so many
 paths from each window.
@@ -24,8 +24,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+WRITERS = {".parquet": pq.ParquetWriter, ".csv": pacsv.CSVWriter}
+LINE = "{:>8}{:>10}{:>11}{:>7}{:>10}{:>14}{:>12}"
 TRAINED_ON = 200
 ROWS_AT_A_TIME = 1_000_000
 START, HOUR = np.datetime64("2026-01-01", "us"), np.timedelta64(3_600_000_000, "us")
@@ -46,22 +49,25 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=168, metavar="N")
     parser.add_argument("--horizon", type=int, default=24, metavar="N")
     parser.add_argument("--order", default="name", metavar="name,time", help="of the rows of the file")
+    parser.add_argument("--format", default="parquet", metavar="parquet,csv", help="of the file")
     options = parser.parse_args()
     counts, paths = (numbers(text) for text in (options.series, options.paths))
     print(f"{options.rows} rows of each series, {options.horizon} steps ahead")
-    head = f"{'series':>10}{'sorted by':>11}{'paths':>7}{'CPU s':>10}{'series/CPU s':>14}{'MB at most':>12}"
-    print(head, flush=True)
+    print(
+        LINE.format("format", "series", "sorted by", "paths", "CPU s", "series/CPU s", "MB at most"),
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         runs = {n_paths: train(folder, options, n_paths) for n_paths in paths}
-        for n_series, order in product(counts, options.order.split(",")):
-            data = folder / f"{n_series}-{order}.parquet"
+        for kind, n_series, order in product(options.format.split(","), counts, options.order.split(",")):
+            data = folder / f"{n_series}-{order}.{kind}"
             write(data, n_series, options.rows, order)
             for n_paths, run in runs.items():
                 seconds, megabytes = night(folder, data, run, n_paths, options.horizon)
+                rate = f"{n_series / seconds:.0f}"
                 print(
-                    f"{n_series:>10}{order:>11}{n_paths:>7}{seconds:>10.1f}{n_series / seconds:>14.0f}"
-                    f"{megabytes:>12.0f}",
+                    LINE.format(kind, n_series, order, n_paths, f"{seconds:.1f}", rate, f"{megabytes:.0f}"),
                     flush=True,
                 )
             data.unlink()
@@ -92,7 +98,7 @@ def write(path: Path, n_series: int, rows: int, order: str) -> None:
             pa.array([f"s{k:07}" for k in range(names.min(), names.max() + 1)]),
         )
         table = pa.table({"unique_id": of.cast(pa.string()), "ds": START + ds * HOUR, "y": y.ravel()})
-        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer = writer or WRITERS[path.suffix](path, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
