@@ -539,7 +539,7 @@ def test_no_secret_is_in_status_messages_archive_or_locks(
     change(night, "sqlite:///out/sales.db", "postgresql://me:geheim@127.0.0.1:1/db")
     text = (night / "jobs.yaml").read_text()
     (night / "jobs.yaml").write_text(
-        text + "  - {name: b, run: runs/sales, data: 'http://me:geheim@127.0.0.1:1/a.csv'}\n"
+        f"logs: logs\n{text}  - {{name: b, run: runs/sales, data: 'http://me:geheim@127.0.0.1:1/a.csv'}}\n"
     )
     words = ["batch", "jobs.yaml", "--log-file", "log.txt", "-v"]
 
@@ -548,6 +548,7 @@ def test_no_secret_is_in_status_messages_archive_or_locks(
 
     out, err = capfd.readouterr()
     assert "me:***@127.0.0.1:1/db" in err
+    assert all("me:***@127.0.0.1:1/db" in log.read_text() for log in (night / "logs").iterdir())
     everything = [
         path.read_bytes() for path in night.rglob("*") if path.is_file() and path.name != "jobs.yaml"
     ]

@@ -160,16 +160,12 @@ def batch(
 
 def _told_in_words(jobs: Path, night: Night, *, quiet: bool, as_json: bool) -> int:
     """Runs the jobs; where nobody watches, warnings are told only when something is wrong."""
-    from tsforecast.workflows.batch import summary
-
     with withheld_warnings() as tell_warnings, forecast_bar(quiet=quiet) as progress:
         try:
-            document, status = _done(jobs, replace(night, progress=progress))
+            code, status = _done(jobs, replace(night, progress=progress))
         except BaseException:
             tell_warnings()
             raise
-        code = int(document["exit_code"])
-        log.log(logging.ERROR if code else logging.INFO, "%s", summary(document, status))
         if code:
             tell_warnings()
     if as_json:
@@ -180,13 +176,10 @@ def _told_in_words(jobs: Path, night: Night, *, quiet: bool, as_json: bool) -> i
 def _told_in_json(jobs: Path, night: Night, *, as_json: bool) -> int:
     """Runs the jobs; every line on stderr is one JSON document, that of an error as well."""
     try:
-        document, status = _done(jobs, night)
+        code, status = _done(jobs, night)
     except TsforecastError as error:
         log.error("%s", error, extra={"exit_code": error.exit_code})
         return error.exit_code
-    code = int(document["exit_code"])
-    words = {"exit_code": code, "jobs": document["jobs"], "failures": document["failures"]}
-    log.log(logging.ERROR if code else logging.INFO, "batch ended", extra=words | {"status": str(status)})
     if as_json:
         print_data(status.read_text(encoding="utf-8"))
     return code
@@ -202,14 +195,32 @@ def _watched_training(*, quiet: bool) -> Iterator[Watcher]:
         yield watcher
 
 
-def _done(jobs: Path, night: Night) -> tuple[dict[str, Any], Path]:
-    """The status after all jobs, and its path."""
+def _done(jobs: Path, night: Night) -> tuple[int, Path]:
+    """The exit code after all jobs, and the path of the status."""
+    from tsforecast.cli.runlog import kept_log
     from tsforecast.config.jobs import load_jobs
     from tsforecast.workflows.batch import batch, status_path
 
     loaded = load_jobs(jobs)
-    path = status_path(loaded, jobs)
-    return batch(loaded, path, night), path
+    status = status_path(loaded, jobs)
+    with kept_log(loaded, jobs) as path:
+        document = batch(loaded, status, replace(night, log=path))
+        _tell_end(document, status)
+    return int(document["exit_code"]), status
+
+
+def _tell_end(document: dict[str, Any], status: Path) -> None:
+    """The last message: a summary for people, and for machines its parts."""
+    from tsforecast.workflows.batch import summary
+
+    code = int(document["exit_code"])
+    words = {name: document[name] for name in ("exit_code", "jobs", "failures")} | {"status": str(status)}
+    log.log(
+        logging.ERROR if code else logging.INFO,
+        "%s",
+        summary(document, status),
+        extra=words | {"event_name": "batch ended"},
+    )
 
 
 def _schedule(jobs: Path, scheduler: Scheduler, at: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "JobConfig",
     "JobsFile",
     "KeepConfig",
+    "KeepLogsConfig",
     "RetrainConfig",
     "SinkConfig",
     "age_of",
@@ -246,6 +247,14 @@ class JobConfig(Section):
         return levels
 
 
+class KeepLogsConfig(Section):
+    """How long things are kept that belong to all jobs, measured back from the start of a run; `null`: for ever."""
+
+    logs: Age | None = Field(
+        default=None, description="Files of `logs`, told by the start in their names; others stay."
+    )
+
+
 class JobsFile(Section):
     """What is done one after the other."""
 
@@ -260,6 +269,12 @@ class JobsFile(Section):
         description="JSON file that says how the last run went; `null`: `<name>.status.json` beside the jobs file. "
         "Series that failed stand in `….failures.csv` beside it.",
     )
+    logs: Text | None = Field(
+        default=None,
+        description="Folder that gets a file of JSON lines from each run, `<name of the jobs file>-<start in "
+        "UTC>-….jsonl`, with everything that `--log-format json -v` says; `null`: none.",
+    )
+    keep: KeepLogsConfig = Field(default_factory=KeepLogsConfig, description="How long the logs are kept.")
     max_failures: Limit | None = Field(
         default=None, description="Series of a job that may fail, a number or a share; `null`: any but all."
     )
@@ -284,6 +299,8 @@ class JobsFile(Section):
                 f"job {lost.name!r} has no sinks and there is no archive, so that it would forecast for "
                 "nobody; add sinks, or archive: FOLDER"
             )
+        if self.keep.logs and not self.logs:
+            raise ValueError("keep.logs is about the files of logs, and there are none; add logs: FOLDER")
         for job in self.jobs:
             if job.retrain.on_drift and not (self.archive and job.drift):
                 raise ValueError(
@@ -323,7 +340,7 @@ def load_jobs(path: Path) -> JobsFile:
 
 def _make_absolute(values: dict[str, Any], base: Path) -> None:
     """Paths of the file from its folder on; a command's program only where it is a path, not a name to look up."""
-    _each(values, ("archive", "status"), lambda path: absolute_path(path, base))
+    _each(values, ("archive", "status", "logs"), lambda path: absolute_path(path, base))
     for name in ("on_success", "on_failure"):
         words = values.get(name)
         if isinstance(words, list) and words and isinstance(words[0], str) and "/" in words[0]:
