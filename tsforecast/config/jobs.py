@@ -42,6 +42,8 @@ JOBS = Kind(
     keys="`jobs:` and `archive:`",
 )
 AS_OF = "{as_of}"  # in the path of a CSV file: one file for each
+AGE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([mhdw])"
+COUNT_OR_SHARE = r"(?:([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%)"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Schedule = Literal["daily", "weekly", "monthly", "quarterly"]
@@ -53,7 +55,7 @@ def age_of(text: str) -> timedelta:
     Raises:
         ValueError: it is none.
     """
-    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([mhdw])", text)
+    match = re.fullmatch(AGE, text)
     if match is None or not float(match[1]):
         raise ValueError(f"{text[:60]!r} is no age; write a number with m, h, d or w, such as 36h or 2d")
     return timedelta(**{UNITS[match[2]]: float(match[1])})
@@ -65,7 +67,7 @@ def failure_limit(limit: int | str, n_series: int) -> int:
     Raises:
         ValueError: it is neither.
     """
-    match = re.fullmatch(r"([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", str(limit))
+    match = re.fullmatch(COUNT_OR_SHARE, str(limit))
     if match is None or (match[2] and float(match[2]) > 100):
         raise ValueError(
             f"{str(limit)[:60]!r} is neither a number of series nor a share of them; write 20, or 5%"
@@ -83,8 +85,13 @@ def _limit(limit: int | str) -> int | str:
     return limit
 
 
-Age = Annotated[str, Field(title="an age such as 2d"), AfterValidator(_age)]
-Share = Annotated[str, Field(title="a share such as 5%")]
+# The patterns are for editors: what refuses a value here says more than that it does not match.
+Age = Annotated[
+    str, Field(title="an age such as 2d", json_schema_extra={"pattern": rf"^{AGE}$"}), AfterValidator(_age)
+]
+Share = Annotated[
+    str, Field(title="a share such as 5%", json_schema_extra={"pattern": rf"^{COUNT_OR_SHARE}$"})
+]
 Limit = Annotated[Annotated[int, Field(ge=0, le=10**9)] | Share, AfterValidator(_limit)]
 Command = Annotated[list[Text], Field(min_length=1)]
 
