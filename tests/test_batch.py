@@ -22,6 +22,7 @@ from tsforecast.config.jobs import load_jobs
 from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.isolate import Isolated
 from tsforecast.storage.archive import issued
+from tsforecast.storage.lock import locked
 from tsforecast.storage.spool import spooled
 from tsforecast.workflows.batch import Night, batch, parse_backfill, status_path
 from tsforecast.workflows.nightly import job as job_module
@@ -410,6 +411,25 @@ def test_a_run_is_trained_where_there_is_none_and_again_when_it_is_due(
     status = status_of(tmp_path)["jobs"][0]
     assert status["trained"]
     assert status["model_hash"] != first
+
+
+def test_a_run_that_somebody_else_trains_is_left_to_him(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change(night, "data: sales.csv", "data: sales.csv\n    config: sales.yaml\n    retrain: {every: 1d}")
+    write_data(night, days=95)
+
+    with locked([night / "runs/sales"], command="tsforecast train --overwrite"):
+        assert tsforecast("batch", "jobs.yaml") == 5
+        told = capfd.readouterr().err
+        assert "not trained anew (" in told
+        assert "`tsforecast train --overwrite`" in told
+        shutil.rmtree(night / "runs/sales")
+        assert tsforecast("batch", "jobs.yaml") == 75
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+    receipt = json.loads((night / "runs/sales/run.json").read_text())
+    assert receipt["command"] == ["tsforecast", "batch", "jobs.yaml"]
 
 
 def test_a_training_that_fails_leaves_the_run_and_its_forecast(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from tsforecast.cli.console import (
     LogFile,
     Quiet,
     Verbose,
+    Wait,
     command_line,
     forecast_bar,
     print_data,
+    seconds_to_wait,
     start_json_messages,
     start_messages,
     watched_training,
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from tsforecast.training.fit import Watcher
     from tsforecast.workflows.batch import Night
 
-__all__ = ["BatchCommand", "batch"]
+__all__ = ["batch"]
 
 log = logging.getLogger(__name__)
-
-FOR_EVER = "inf"
 
 
 class Mode(StrEnum):
@@ -60,25 +58,6 @@ class Scheduler(StrEnum):
 
     CRON = "cron"
     SYSTEMD = "systemd"
-
-
-class BatchCommand(TyperCommand):
-    """The command, with a ``--wait`` that may stand without a number."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The words of the command line, ``--wait`` alone written out as for ever."""
-        for place, word in enumerate(list(args)):
-            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
-                args = [*args[:place], "--wait", FOR_EVER, *args[place + 1 :]]
-                break
-        return super().parse_args(ctx, args)
-
-
-def _is_number(words: list[str]) -> bool:
-    try:
-        return bool(words) and not math.isnan(float(words[0]))
-    except ValueError:
-        return False
 
 
 def batch(
@@ -104,14 +83,7 @@ def batch(
             help="Series of a job that may fail before it writes nothing.  [default: as the file says]",
         ),
     ] = None,
-    wait: Annotated[
-        float | None,
-        typer.Option(
-            metavar="[SECONDS]",
-            min=0,
-            help="Wait while another run writes the same outputs, for ever or so long.  [default: exit with 75]",
-        ),
-    ] = None,
+    wait: Wait = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="Messages for people, or JSON lines.")
     ] = LogFormat.TEXT,
@@ -147,7 +119,7 @@ def batch(
         mode=mode.value,
         force=force,
         max_failures=None if max_failures is None else workflow.parse_max_failures(max_failures),
-        wait=0.0 if wait is None else None if math.isinf(wait) else wait,
+        wait=seconds_to_wait(wait),
         emit=print_data,
         training=lambda: _watched_training(quiet=quiet),
     )

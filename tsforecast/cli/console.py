@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
+from typer.core import TyperCommand
 
 from tsforecast.errors import ConfigError, ResourceError
 
@@ -27,17 +29,21 @@ __all__ = [
     "Quiet",
     "Set",
     "Verbose",
+    "Wait",
+    "WaitingCommand",
     "command_line",
     "duration",
     "forecast_bar",
     "json_lines",
     "print_data",
+    "seconds_to_wait",
     "start_json_messages",
     "start_messages",
     "watched_training",
     "withheld_warnings",
 ]
 
+FOR_EVER = "inf"
 PARTLY_DONE = 5  # exit code: some series failed, the rest is written
 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but errors.")]
@@ -63,6 +69,39 @@ DropLast: TypeAlias = Annotated[
         "--drop-last", metavar="N", min=0, help="Forget the last N steps of each series, such as this month."
     ),
 ]
+
+Wait: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="[SECONDS]",
+        min=0,
+        help="Wait while another run writes the same, for ever or so long.  [default: exit with 75]",
+    ),
+]
+
+
+class WaitingCommand(TyperCommand):
+    """A command with a ``--wait`` that may stand without a number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words of the command line, ``--wait`` alone written out as for ever."""
+        for place, word in enumerate(list(args)):
+            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
+                args = [*args[:place], "--wait", FOR_EVER, *args[place + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool(words) and not math.isnan(float(words[0]))
+    except ValueError:
+        return False
+
+
+def seconds_to_wait(wait: float | None) -> float | None:
+    """What is meant by ``--wait``: 0 where it was not given, None for ever."""
+    return 0.0 if wait is None else None if math.isinf(wait) else wait
 
 
 def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:

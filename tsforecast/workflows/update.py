@@ -123,6 +123,7 @@ def update(
     cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
     command: Sequence[str] = (),
+    wait: float | None = 0.0,
 ) -> Updated:
     """Lets a copy of a run's model learn from new rows, and puts it in the run's place where it forecasts better.
 
@@ -138,6 +139,7 @@ def update(
         cut: what is left out at the end.
         watcher: progress and stop signals.
         command: what the user typed, for the receipt.
+        wait: seconds to wait while another command writes the run; None for ever.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -148,7 +150,7 @@ def update(
     """
     started = Started(command)
     device = open_run(path).config.runtime.device  # read before the lock, which leaves a file beside the run
-    with locked([path], command=started.shown or "update"):
+    with locked([path], command=started.shown or "update", wait=wait, tell=log.info):
         champion = load_run(path, device=device, also=(HISTORY,))
         check_target(path, overwrite=True)
         use_threads(champion.config)
@@ -169,8 +171,12 @@ def update(
             raise StoppedError(message, stop.number) from stop
 
 
-def rollback(path: Path) -> int:
+def rollback(path: Path, *, wait: float | None = 0.0) -> int:
     """Puts the newest older version that a run keeps in its place, and returns its number; what stood there goes.
+
+    Args:
+        path: the run folder.
+        wait: seconds to wait while another command writes the run; None for ever.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -178,7 +184,7 @@ def rollback(path: Path) -> int:
         RunError: it keeps no older version, or is missing.
     """
     refuse_without_versions(path)
-    with locked([path], command="rollback"):
+    with locked([path], command="rollback", wait=wait, tell=log.info):
         return restore_version(path)
 
 
