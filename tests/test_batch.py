@@ -220,6 +220,8 @@ def test_drop_last_leaves_out_the_day_that_is_not_over(night: Path) -> None:
     assert tsforecast("batch", "jobs.yaml") == 0
 
     assert status_of(night)["jobs"][0]["as_of"] == "2015-03-30"
+    (kept,) = issued(night / "archive")
+    assert kept.metadata["drop_last"] == 1  # nor is that day an actual value when forecasts are scored
 
 
 def test_backfill_makes_what_is_missing_and_leaves_the_newest_file_alone(
