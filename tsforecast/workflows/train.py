@@ -198,13 +198,10 @@ def train(
     """
     started = Started(command)
     path, checkpoint = _places(path)
-    _check_start(
-        path, checkpoint, overwrite=overwrite, resume=resume
-    )  # the lock leaves a file beside the run
+    # Twice: the lock leaves a file beside the run, and whoever held it may have come first.
+    _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
     with locked([path], command=started.shown or "train", wait=wait, tell=log.info):
-        _check_start(
-            path, checkpoint, overwrite=overwrite, resume=resume
-        )  # whoever held it may have come first
+        _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
         made = make(
             config,
             path=path,
