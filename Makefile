@@ -72,6 +72,8 @@ docs: $(INSTALLED)
 	$(BIN)/python -m tsforecast.config.reference > docs/config.md.new && mv docs/config.md.new docs/config.md
 	$(BIN)/python -m tsforecast.config.reference jobs > docs/jobs.md.new && mv docs/jobs.md.new docs/jobs.md
 	$(BIN)/tsforecast config schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
+	$(BIN)/tsforecast config schema --jobs > configs/jobs.schema.json.new \
+		&& mv configs/jobs.schema.json.new configs/jobs.schema.json
 	$(BIN)/python docs/draw_cells.py
 
 bench: $(INSTALLED_TEST)

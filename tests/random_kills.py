@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[Sequence[str], str]] = {
     "report": (("report", "run", "--out", "report.html"), "report.html"),
 }
 # What a killed training leaves on purpose, for --resume; what a killed holder leaves of a lock, which locks nothing.
-LEFT = (".new.train", ".run.train", ".run.lock", ".twice.lock")
+LEFT = (".new.train", ".run.train", ".new.lock", ".run.lock", ".twice.lock")
 
 
 def main(folder: Path, moments: int, names: Sequence[str]) -> dict[str, dict[str, int]]:

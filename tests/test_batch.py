@@ -23,6 +23,7 @@ from tsforecast.config.jobs import load_jobs
 from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.isolate import Isolated
 from tsforecast.storage.archive import issued
+from tsforecast.storage.lock import locked
 from tsforecast.storage.spool import Spool, spooled
 from tsforecast.workflows.batch import Night, batch, parse_backfill, status_path
 from tsforecast.workflows.nightly import job as job_module
@@ -221,6 +222,8 @@ def test_drop_last_leaves_out_the_day_that_is_not_over(night: Path) -> None:
     assert tsforecast("batch", "jobs.yaml") == 0
 
     assert status_of(night)["jobs"][0]["as_of"] == "2015-03-30"
+    (kept,) = issued(night / "archive")
+    assert kept.metadata["drop_last"] == 1  # nor is that day an actual value when forecasts are scored
 
 
 def test_backfill_makes_what_is_missing_and_leaves_the_newest_file_alone(
@@ -426,6 +429,25 @@ def test_a_run_is_trained_where_there_is_none_and_again_when_it_is_due(
     assert status["model_hash"] != first
 
 
+def test_a_run_that_somebody_else_trains_is_left_to_him(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change(night, "data: sales.csv", "data: sales.csv\n    config: sales.yaml\n    retrain: {every: 1d}")
+    write_data(night, days=95)
+
+    with locked([night / "runs/sales"], command="tsforecast train --overwrite"):
+        assert tsforecast("batch", "jobs.yaml") == 5
+        told = capfd.readouterr().err
+        assert "not trained anew (" in told
+        assert "`tsforecast train --overwrite`" in told
+        shutil.rmtree(night / "runs/sales")
+        assert tsforecast("batch", "jobs.yaml") == 75
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+    receipt = json.loads((night / "runs/sales/run.json").read_text())
+    assert receipt["command"] == ["tsforecast", "batch", "jobs.yaml"]
+
+
 def test_a_training_that_fails_leaves_the_run_and_its_forecast(
     night: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -553,7 +575,7 @@ def test_no_secret_is_in_status_messages_archive_or_locks(
     change(night, "sqlite:///out/sales.db", "postgresql://me:geheim@127.0.0.1:1/db")
     text = (night / "jobs.yaml").read_text()
     (night / "jobs.yaml").write_text(
-        text + "  - {name: b, run: runs/sales, data: 'http://me:geheim@127.0.0.1:1/a.csv'}\n"
+        f"logs: logs\n{text}  - {{name: b, run: runs/sales, data: 'http://me:geheim@127.0.0.1:1/a.csv'}}\n"
     )
     words = ["batch", "jobs.yaml", "--log-file", "log.txt", "-v"]
 
@@ -562,6 +584,7 @@ def test_no_secret_is_in_status_messages_archive_or_locks(
 
     out, err = capfd.readouterr()
     assert "me:***@127.0.0.1:1/db" in err
+    assert all("me:***@127.0.0.1:1/db" in log.read_text() for log in (night / "logs").iterdir())
     everything = [
         path.read_bytes() for path in night.rglob("*") if path.is_file() and path.name != "jobs.yaml"
     ]

@@ -66,6 +66,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def test_train_may_wait_as_long_as_it_takes(job: Path) -> None:
+    assert tsforecast("train", "sales.yaml", "--wait", "--overwrite") == 0
+    assert (job / "runs" / "sales" / "manifest.json").exists()
+
+
 def test_train_prints_the_scores_to_stdout_and_is_silent_when_nobody_watches(
     job: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tsforecast.cli.config import app
 from tsforecast.config.load import load_config
-from tsforecast.config.reference import json_schema
+from tsforecast.config.reference import jobs_json_schema, json_schema
 from tsforecast.config.schema import CONFIG_KEYS
 
 
@@ -29,6 +29,7 @@ def stdout_of(*words: str | Path) -> str:
 
 def test_schema_prints_the_json_schema() -> None:
     assert stdout_of("schema") == json_schema()
+    assert stdout_of("schema", "--jobs") == jobs_json_schema()
 
 
 def test_show_prints_every_key_with_value_and_origin(config: Path) -> None:

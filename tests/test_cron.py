@@ -59,3 +59,4 @@ def test_the_page_leads_from_nothing_to_a_nightly_forecast(tmp_path: Path) -> No
     assert (tmp_path / "crontab").read_text().count("\n17 3 * * * cd ") == 1
     assert not list((night / "failed").iterdir())
     assert '"state": "done"' in done.stdout
+    assert len(list((night / "logs").glob("jobs-*.jsonl"))) == 3

@@ -31,12 +31,12 @@ def load(tmp_path: Path) -> Load:
 def test_relative_paths_start_from_the_folder_of_the_file(load: Load, tmp_path: Path) -> None:
     sinks = "    sinks: [{csv: out/a.csv}, {parquet: out/p}, {sql: 'sqlite:///out/a.db'}, {stdout: true}]\n"
 
-    jobs = load(
-        f"on_failure: [bin/alarm, x]\non_success: [mail, x]\nstatus: s.json\n{ONE}    data: a.csv\n{sinks}"
-    )
+    top = "on_failure: [bin/alarm, x]\non_success: [mail, x]\nstatus: s.json\nlogs: var/log\n"
+    jobs = load(f"{top}{ONE}    data: a.csv\n{sinks}")
 
     (job,) = jobs.jobs
     assert (jobs.archive, jobs.status) == (str(tmp_path / "archive"), str(tmp_path / "s.json"))
+    assert jobs.logs == str(tmp_path / "var/log")
     assert (job.run, job.data) == (str(tmp_path / "runs/a"), str(tmp_path / "a.csv"))
     assert [sink.name for sink in job.sinks] == [
         str(tmp_path / "out/a.csv"),
@@ -101,6 +101,11 @@ jobs:
         (f"{ONE}    sinks: [{{sql: 'sqlite:///a.db', table: 'a b'}}]", "'a b' is no table"),
         (f"{ONE}    sinks: [{{csv: a.csv}}, {{csv: ./a.csv}}]", "is written by two sinks"),
         (f"{ONE}    retrain: {{on_drift: true}}", "is trained on drift"),
+        (
+            f"keep: {{logs: 30d}}\n{ONE}",
+            "keep.logs is about the files of logs, and there are none; add logs: FOLDER",
+        ),
+        (f"{ONE}    keep: {{logs: 30d}}", r"jobs\[0\].keep.logs: unknown key. Did you mean 'keep.logs'\?"),
         (f"{ONE}    drift: {{over: 14d}}", r"jobs\[0\].drift.worse_than: is required but missing"),
         (f"{ONE}    drift: 1.2", r"jobs\[0\].drift: found 1.2; expected a section with keys"),
         (f"{ONE}    config: a.yaml\n  - {{name: b, run: runs/a, config: b.yaml}}", "is trained by two jobs"),

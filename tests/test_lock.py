@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -95,6 +96,40 @@ def test_all_locks_are_let_go_where_one_is_taken(tmp_path: Path) -> None:
         with locked([first], command="mine"):
             pass
         process.kill()
+
+
+def test_nothing_is_left_beside_a_target_that_never_came_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no data"), locked([tmp_path / "x" / "y" / "a"], command="mine"):
+        raise ValueError("no data")
+    assert list(tmp_path.iterdir()) == []
+
+    with locked([tmp_path / "x" / "a"], command="mine"):
+        pass
+    with pytest.raises(ValueError, match="no data"), locked([tmp_path / "x" / "a"], command="mine"):
+        raise ValueError("no data")  # who made it may want to know it there
+    assert [path.name for path in (tmp_path / "x").iterdir()] == [".a.lock"]
+
+
+def test_whoever_waits_for_a_lock_that_goes_gets_a_new_one(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    got: list[bool] = []
+
+    def second() -> None:
+        with locked([target], command="second", wait=None, tell=lambda _: waiting.set()):
+            got.append(lock_path(target).exists())
+
+    def first() -> None:
+        with locked([target], command="first"):
+            thread.start()
+            waiting.wait()
+            raise ValueError("no data")
+
+    waiting, thread = threading.Event(), threading.Thread(target=second)
+    with pytest.raises(ValueError, match="no data"):
+        first()
+    thread.join()
+
+    assert got == [True]
 
 
 def test_a_target_that_is_named_twice_or_through_a_link_is_one_lock(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_score import actual, issue
 
 from tsforecast.config.drift import Drift
 from tsforecast.config.jobs import JobConfig, RetrainConfig
@@ -73,10 +74,26 @@ def test_drift_asks_the_scores_once_they_can_be_of_this_run(
 
 
 def test_what_cannot_be_scored_yet_has_not_drifted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert has_drifted(tmp_path / "none", DRIFT, name="a", source="a.csv") is None
+    assert has_drifted(tmp_path / "none", DRIFT, name="a", source="a.csv", as_of="2024-03-31") is None
 
     def nothing(*_: object, **__: object) -> None:
         raise DataError("no actual values yet")
 
     monkeypatch.setattr(score_module, "score", nothing)
-    assert has_drifted(tmp_path, DRIFT, name="a", source="a.csv") is None
+    assert has_drifted(tmp_path, DRIFT, name="a", source="a.csv", as_of="2024-03-31") is None
+
+
+def test_drift_is_told_from_what_was_known_then(tmp_path: Path) -> None:
+    """A forecast from the 1st that was right for two days, and far off on the third and fourth."""
+    issue(tmp_path / "archive", "2024-01-01", {"a": [10, 10, 10, 10]}, job="a")
+    issue(tmp_path / "archive", "2024-01-04", {"a": [99]}, job="a", key="01")
+    rows = tmp_path / "a.csv"
+    actual({"a": [10, 10, 10, 90, 90]}).to_csv(rows, index=False)
+
+    def told(as_of: str) -> str | None:
+        return has_drifted(tmp_path / "archive", DRIFT, name="a", source=str(rows), as_of=as_of)
+
+    assert told("2024-01-03") is None
+    assert "MASE" in (told("2024-01-04") or "").upper()
+    assert told("2023-12-31") is None  # nothing had been forecast
+    assert told("2024-01-01") is None  # nothing had come

@@ -108,6 +108,20 @@ def test_errors_are_those_of_the_values_that_came(tmp_path: Path) -> None:
     assert by_series.loc[("a", "seasonal_naive"), "mase"] == 2.0
 
 
+def test_as_of_a_moment_later_values_and_forecasts_are_not_known(tmp_path: Path) -> None:
+    issue(tmp_path, "2024-01-01", {"a": [11, 13, 99]})
+    issue(tmp_path, "2024-01-03", {"a": [99]}, key="01", horizon=9)
+    found = scored(tmp_path, actual({"a": [0, 10, 10, 10]}), as_of="2024-01-03")
+    assert (found.n_sets, found.last, found.counts.scored, found.counts.ahead) == (2, "2024-01-03", 2, 2)
+    found = scored(tmp_path, actual({"a": [0, 10, 10, 10]}), as_of="2024-01-02")
+    assert (found.n_sets, found.last, found.counts.scored, found.counts.ahead) == (1, "2024-01-01", 1, 2)
+    assert found.actual.newest_text == "2024-01-02"
+    with pytest.raises(DataError, match="holds no forecasts as of 2023-12-31 or before"):
+        scored(tmp_path, actual({"a": [0, 10]}), as_of="2023-12-31")
+    with pytest.raises(DataError, match="holds no actual value up to 2024-01-01"):
+        scored(tmp_path, actual({"a": [0, 10]}, start="2024-01-02"), as_of="2024-01-01")
+
+
 def test_lead_times_and_weeks_are_told_apart(tmp_path: Path) -> None:
     """Monday the 8th begins a week: of the forecast from Saturday, Sunday is in one week and Monday in the next."""
     issue(tmp_path, "2024-01-06", {"a": [1, 5]})

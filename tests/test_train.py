@@ -1,5 +1,7 @@
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,15 @@ import pandas as pd
 import pytest
 import torch
 from synthetic import config, seasonal_frame
+from test_lock import holder
 
 import tsforecast
 from tsforecast.config.schema import CELL_NAMES, HEAD_NAMES, Config
-from tsforecast.errors import ConfigError, DataError, QualityGateError, StoppedError
+from tsforecast.errors import ConfigError, DataError, LockedError, QualityGateError, StoppedError
 from tsforecast.evaluation.baselines import BASELINES
+from tsforecast.storage.lock import locked
 from tsforecast.training.fit import Watcher
+from tsforecast.workflows import train as module
 from tsforecast.workflows.predict import load_run, predict
 from tsforecast.workflows.train import check_skill, report, train
 
@@ -425,3 +430,64 @@ def test_a_mean_is_validated_by_squares_and_a_median_by_sizes(tmp_path: Path) ->
         metrics = json.loads((tmp_path / head / "metrics.json").read_text())
         assert metrics["validation_mase" if head == "mae" else "validation_rmsse"] == trained.fit.best_score
     assert found["mse"] > found["mae"]
+
+
+def test_a_run_is_not_trained_twice_at_a_time(tmp_path: Path) -> None:
+    refused: list[LockedError] = []
+
+    def meanwhile(step: int) -> None:
+        for overwrite, resume in ((False, False), (True, False), (False, True)):
+            # A checkpoint is there by then, so that only the lock is in the way of --resume.
+            if step == 10 and (not resume or (tmp_path / ".run.train").exists()):
+                with pytest.raises(LockedError, match="run: is being written by process") as error:
+                    train(config(), path=tmp_path / "run", source=FRAME, overwrite=overwrite, resume=resume)
+                refused.append(error.value)
+
+    train(config(), path=tmp_path / "run", source=FRAME, watcher=Watcher(on_step=meanwhile))
+
+    assert len(refused) >= 2
+    assert {error.exit_code for error in refused} == {75}
+
+
+def test_the_lock_of_a_killed_training_is_free(tmp_path: Path) -> None:
+    with holder(tmp_path / "run") as process:
+        with pytest.raises(
+            LockedError, match=f"process {process.pid} on .* since .*`tsforecast batch other.yaml`"
+        ):
+            train(config(), path=tmp_path / "run", source=FRAME)
+        process.kill()
+        process.wait()
+
+    train(config(), path=tmp_path / "run", source=FRAME)
+
+
+def test_whoever_waited_for_a_training_does_not_replace_what_came_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    @contextmanager
+    def after_another(targets: list[Path], *, wait: float | None, **known: object) -> Iterator[None]:
+        waits.append(wait)
+        if wait == 60:
+            train(config(), path=tmp_path / "run", source=FRAME)
+            monkeypatch.setattr(module, "make", None)  # refused before anything is trained for nothing
+        with locked(targets, command="x"):
+            yield
+
+    monkeypatch.setattr(module, "locked", after_another)
+    with pytest.raises(ConfigError, match="exists already"):
+        train(config(), path=tmp_path / "run", source=FRAME, wait=60)
+    assert waits == [60, 0]
+
+
+def test_a_place_that_is_refused_gets_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("precious")
+
+    with pytest.raises(ConfigError, match="run: "):
+        train(config(), path=tmp_path / "run", source=FRAME)
+    with pytest.raises(ConfigError, match="no interrupted training"):
+        train(config(), path=tmp_path / "new", source=FRAME, resume=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

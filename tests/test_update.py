@@ -330,6 +330,37 @@ def test_of_two_writers_the_second_is_told_so_at_once(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("winning")
+def test_a_run_that_is_trained_anew_is_not_updated_meanwhile(run: Path) -> None:
+    update(run, first(108))  # so that there is something to go back to
+    refused: list[int] = []
+
+    def meanwhile(step: int) -> None:
+        if step == 3:
+            for act in (lambda: update(run, first(108)), lambda: rollback(run)):
+                with pytest.raises(LockedError, match=r"`tsforecast train x\.yaml`") as error:
+                    act()
+                refused.append(error.value.exit_code)
+
+    train(
+        config(training={"max_steps": 5}),
+        path=run,
+        source=first(72),
+        overwrite=True,
+        watcher=Watcher(on_step=meanwhile),
+        command=["tsforecast", "train", "x.yaml"],
+    )
+    assert refused == [75, 75]
+
+
+def test_update_and_rollback_can_wait(job: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert tsforecast("update", "run", "sales.csv", "--wait", "--as-of", "2020-12-01") == 0
+    with locked([job], command="batch"):
+        assert tsforecast("update", "run", "sales.csv", "--wait", "0.1", "-v") == 75
+    assert "waiting for process" in capfd.readouterr().err
+    assert tsforecast("rollback", "run", "--wait=0.1") == 4
+
+
+@pytest.mark.usefixtures("winning")
 def test_a_run_of_the_first_format_can_be_updated(run: Path) -> None:
     model = json.loads((run / "model.json").read_text())
     for name in ("version", "held_back"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -17,7 +18,7 @@ from synthetic import config, seasonal_frame
 from test_cli import tsforecast, write_job
 from test_update import always_wins
 
-from tsforecast.errors import RunError
+from tsforecast.errors import DataError, RunError
 from tsforecast.runs import FORMAT_VERSION
 from tsforecast.workflows import update
 from tsforecast.workflows.predict import load_run
@@ -243,17 +244,98 @@ def test_a_run_from_a_data_frame_asks_for_its_rows(tmp_path: Path) -> None:
     assert "same weights" in (replay(verify(tmp_path / "run"), str(tmp_path / "rows.csv")).replayed or "")
 
 
-def test_the_outcome_of_an_update_names_the_version_that_can_be_trained_again(
-    job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(update, "_compared", always_wins)
-    more = seasonal_frame(n_series=2, length=90)
+def grow(job: Path, length: int) -> None:
+    """New rows in the file that the run was trained from."""
+    more = seasonal_frame(n_series=2, length=length)
     more.columns = ["shop", "month", "sales"]
     more.to_csv(job / "sales.csv", index=False)
-    update.update(Path("run"), "sales.csv")
-    with pytest.raises(RunError, match=r"is version 2, .*: `tsforecast verify --replay run/versions/0001`"):
-        replay(verify(Path("run")))
-    assert "same weights" in (replay(verify(Path("run/versions/0001")), "sales.csv").replayed or "")
+
+
+@pytest.fixture
+def updated(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that an update has replaced twice."""
+    monkeypatch.setattr(update, "_compared", always_wins)
+    for length in (75, 90):
+        grow(job, length)
+        assert update.update(Path("run"), "sales.csv").replaced
+    return job
+
+
+def again(path: str, source: str | None = None) -> str:
+    return replay(verify(Path(path)), source).replayed or ""
+
+
+def test_an_update_is_done_again_from_the_version_before_to_the_last_bit(
+    updated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(updated.rglob("*"))
+    grow(updated, 99)  # rows that came later are left out
+    monkeypatch.chdir("/")
+    for path in (updated / "run", updated / "run/versions/0002"):
+        assert "the same weights and the same forecast, to the last bit" in again(str(path))
+    assert "same weights" in again(str(updated / "run/versions/0001"), str(updated / "sales.csv"))
+    assert sorted(updated.rglob("*")) == before
+
+
+def test_weights_that_no_update_gives_are_found(updated: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The version before is another one than the update went on from."""
+    arrays = load_file(updated / "run/versions/0002/model.safetensors")
+    arrays["weights.head.linear.weight"] = arrays["weights.head.linear.weight"] + np.float32(0.5)
+    save_file(arrays, updated / "run/versions/0002/model.safetensors")
+    sealed(updated / "run/versions/0002")
+    assert tsforecast("verify", "--replay", "run") == 4
+    assert "run: trained again, the forecasts are up to" in capfd.readouterr().out
+
+
+def test_an_update_whose_version_before_is_gone_says_which_one_is_missing(updated: Path) -> None:
+    shutil.rmtree(updated / "run/versions/0001")
+    with pytest.raises(
+        RunError,
+        match=r"0002: is version 2, made by an update of version 1, which is not kept \(no older one is there\)",
+    ):
+        again("run/versions/0002")
+    assert "same weights" in again("run")
+    (updated / "run/versions/0002").rename(updated / "0002")
+    with pytest.raises(
+        RunError, match=r"run: is version 3, made by an update of version 2, which is not kept"
+    ):
+        again("run")
+
+
+def test_an_update_whose_data_is_gone_or_changed_says_so_and_takes_it_from_elsewhere(updated: Path) -> None:
+    (updated / "sales.csv").rename(updated / "old.csv")
+    with pytest.raises(
+        DataError, match=r"run: the rows of its update cannot be read again: .*`tsforecast verify --rep"
+    ):
+        again("run")
+    assert "same weights" in again("run", "old.csv")
+    text = (updated / "old.csv").read_text().splitlines()
+    (updated / "sales.csv").write_text("\n".join([*text[:5], text[5] + "9", *text[6:]]) + "\n")
+    with pytest.raises(RunError, match="is no longer what the run was trained on"):
+        again("run")
+
+
+def test_an_update_from_a_data_frame_asks_for_its_rows(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "_compared", always_wins)
+    grow(job, 75)
+    update.update(Path("run"), pd.read_csv("sales.csv", parse_dates=["month"]))
+    with pytest.raises(RunError, match="was trained on a data frame"):
+        again("run")
+    assert "same weights" in again("run", "sales.csv")
+
+
+def test_an_update_without_a_final_fit_is_done_again_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write_job(tmp_path))
+    words = ["--run", "run", "-q", "--as-of", "2019-06-01"]
+    settings = ["training.final_fit=false", "split.test=4", "model.ensemble=2", "runtime.deterministic=false"]
+    assert (
+        tsforecast("train", "sales.yaml", *words, *(word for one in settings for word in ("--set", one))) == 0
+    )
+    monkeypatch.setattr(update, "_compared", always_wins)
+    assert tsforecast("update", "run", "sales.csv", "--as-of", "2019-11-01", "--window", "3", "-q") == 0
+    assert "same weights" in again("run")
 
 
 def test_circumstances_that_differ_are_told_one_by_one() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from tsforecast.cli.console import (
     LogFile,
     Quiet,
     Verbose,
+    Wait,
     command_line,
     forecast_bar,
     print_data,
+    seconds_to_wait,
     start_json_messages,
     start_messages,
     watched_training,
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from tsforecast.training.fit import Watcher
     from tsforecast.workflows.batch import Night
 
-__all__ = ["BatchCommand", "batch"]
+__all__ = ["batch"]
 
 log = logging.getLogger(__name__)
-
-FOR_EVER = "inf"
 
 
 class Mode(StrEnum):
@@ -60,25 +58,6 @@ class Scheduler(StrEnum):
 
     CRON = "cron"
     SYSTEMD = "systemd"
-
-
-class BatchCommand(TyperCommand):
-    """The command, with a ``--wait`` that may stand without a number."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The words of the command line, ``--wait`` alone written out as for ever."""
-        for place, word in enumerate(list(args)):
-            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
-                args = [*args[:place], "--wait", FOR_EVER, *args[place + 1 :]]
-                break
-        return super().parse_args(ctx, args)
-
-
-def _is_number(words: list[str]) -> bool:
-    try:
-        return bool(words) and not math.isnan(float(words[0]))
-    except ValueError:
-        return False
 
 
 def batch(
@@ -104,14 +83,7 @@ def batch(
             help="Series of a job that may fail before it writes nothing.  [default: as the file says]",
         ),
     ] = None,
-    wait: Annotated[
-        float | None,
-        typer.Option(
-            metavar="[SECONDS]",
-            min=0,
-            help="Wait while another run writes the same outputs, for ever or so long.  [default: exit with 75]",
-        ),
-    ] = None,
+    wait: Wait = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="Messages for people, or JSON lines.")
     ] = LogFormat.TEXT,
@@ -147,7 +119,7 @@ def batch(
         mode=mode.value,
         force=force,
         max_failures=None if max_failures is None else workflow.parse_max_failures(max_failures),
-        wait=0.0 if wait is None else None if math.isinf(wait) else wait,
+        wait=seconds_to_wait(wait),
         emit=print_data,
         training=lambda: _watched_training(quiet=quiet),
     )
@@ -160,16 +132,12 @@ def batch(
 
 def _told_in_words(jobs: Path, night: Night, *, quiet: bool, as_json: bool) -> int:
     """Runs the jobs; where nobody watches, warnings are told only when something is wrong."""
-    from tsforecast.workflows.batch import summary
-
     with withheld_warnings() as tell_warnings, forecast_bar(quiet=quiet) as progress:
         try:
-            document, status = _done(jobs, replace(night, progress=progress))
+            code, status = _done(jobs, replace(night, progress=progress))
         except BaseException:
             tell_warnings()
             raise
-        code = int(document["exit_code"])
-        log.log(logging.ERROR if code else logging.INFO, "%s", summary(document, status))
         if code:
             tell_warnings()
     if as_json:
@@ -180,13 +148,10 @@ def _told_in_words(jobs: Path, night: Night, *, quiet: bool, as_json: bool) -> i
 def _told_in_json(jobs: Path, night: Night, *, as_json: bool) -> int:
     """Runs the jobs; every line on stderr is one JSON document, that of an error as well."""
     try:
-        document, status = _done(jobs, night)
+        code, status = _done(jobs, night)
     except TsforecastError as error:
         log.error("%s", error, extra={"exit_code": error.exit_code})
         return error.exit_code
-    code = int(document["exit_code"])
-    words = {"exit_code": code, "jobs": document["jobs"], "failures": document["failures"]}
-    log.log(logging.ERROR if code else logging.INFO, "batch ended", extra=words | {"status": str(status)})
     if as_json:
         print_data(status.read_text(encoding="utf-8"))
     return code
@@ -202,14 +167,32 @@ def _watched_training(*, quiet: bool) -> Iterator[Watcher]:
         yield watcher
 
 
-def _done(jobs: Path, night: Night) -> tuple[dict[str, Any], Path]:
-    """The status after all jobs, and its path."""
+def _done(jobs: Path, night: Night) -> tuple[int, Path]:
+    """The exit code after all jobs, and the path of the status."""
+    from tsforecast.cli.runlog import kept_log
     from tsforecast.config.jobs import load_jobs
     from tsforecast.workflows.batch import batch, status_path
 
     loaded = load_jobs(jobs)
-    path = status_path(loaded, jobs)
-    return batch(loaded, path, night), path
+    status = status_path(loaded, jobs)
+    with kept_log(loaded, jobs) as path:
+        document = batch(loaded, status, replace(night, log=path))
+        _tell_end(document, status)
+    return int(document["exit_code"]), status
+
+
+def _tell_end(document: dict[str, Any], status: Path) -> None:
+    """The last message: a summary for people, and for machines its parts."""
+    from tsforecast.workflows.batch import summary
+
+    code = int(document["exit_code"])
+    words = {name: document[name] for name in ("exit_code", "jobs", "failures")} | {"status": str(status)}
+    log.log(
+        logging.ERROR if code else logging.INFO,
+        "%s",
+        summary(document, status),
+        extra=words | {"event_name": "batch ended"},
+    )
 
 
 def _schedule(jobs: Path, scheduler: Scheduler, at: str) -> str:

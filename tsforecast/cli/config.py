@@ -22,14 +22,16 @@ app = typer.Typer(
 
 
 @app.command(short_help="Print the JSON Schema of the YAML.")
-def schema() -> None:
+def schema(
+    jobs: Annotated[bool, typer.Option("--jobs", help="That of a jobs file, as batch takes it.")] = False,
+) -> None:
     """tsforecast config schema > schema.json
 
     Prints the JSON Schema of the YAML; an editor that knows it completes and checks keys.
     """
-    from tsforecast.config.reference import json_schema
+    from tsforecast.config.reference import jobs_json_schema, json_schema
 
-    print_data(json_schema())
+    print_data(jobs_json_schema() if jobs else json_schema())
 
 
 @app.command(short_help="Print every key with its value and origin.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
+from typer.core import TyperCommand
 
 from tsforecast.errors import ConfigError, ResourceError
 
@@ -27,16 +29,21 @@ __all__ = [
     "Quiet",
     "Set",
     "Verbose",
+    "Wait",
+    "WaitingCommand",
     "command_line",
     "duration",
     "forecast_bar",
+    "json_lines",
     "print_data",
+    "seconds_to_wait",
     "start_json_messages",
     "start_messages",
     "watched_training",
     "withheld_warnings",
 ]
 
+FOR_EVER = "inf"
 PARTLY_DONE = 5  # exit code: some series failed, the rest is written
 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but errors.")]
@@ -63,6 +70,39 @@ DropLast: TypeAlias = Annotated[
     ),
 ]
 
+Wait: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="[SECONDS]",
+        min=0,
+        help="Wait while another run writes the same, for ever or so long.  [default: exit with 75]",
+    ),
+]
+
+
+class WaitingCommand(TyperCommand):
+    """A command with a ``--wait`` that may stand without a number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words of the command line, ``--wait`` alone written out as for ever."""
+        for place, word in enumerate(list(args)):
+            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
+                args = [*args[:place], "--wait", FOR_EVER, *args[place + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool(words) and not math.isnan(float(words[0]))
+    except ValueError:
+        return False
+
+
+def seconds_to_wait(wait: float | None) -> float | None:
+    """What is meant by ``--wait``: 0 where it was not given, None for ever."""
+    return 0.0 if wait is None else None if math.isinf(wait) else wait
+
 
 def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:
     """Sends the package's messages to stderr, by who watches, and to the log file.
@@ -75,8 +115,8 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
     )
     stderr = logging.StreamHandler()
     stderr.setLevel(level)
-    stderr.setFormatter(logging.Formatter("%(message)s"))
-    handlers = [stderr, *_log_file(log_file, logging.Formatter("%(asctime)s %(levelname)s %(message)s"))]
+    stderr.setFormatter(_Words("%(message)s"))
+    handlers = [stderr, *_log_file(log_file, _Words("%(asctime)s %(levelname)s %(message)s"))]
     for handler in handlers:
         handler.addFilter(_say_which_job)
     _handle_with(handlers)
@@ -84,11 +124,18 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
 
 def start_json_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:
     """Sends the package's messages to stderr and the log file, each a JSON document on one line."""
-    import structlog
-
     stderr = logging.StreamHandler()
     stderr.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = json_lines()
+    stderr.setFormatter(formatter)
+    _handle_with([stderr, *_log_file(log_file, formatter)])
+
+
+def json_lines() -> logging.Formatter:
+    """What makes a JSON document on one line of a message."""
+    import structlog
+
+    return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -99,11 +146,10 @@ def start_json_messages(*, quiet: bool, verbose: bool, log_file: Path | None) ->
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _hide_secrets,
             structlog.processors.JSONRenderer(),
         ],
     )
-    stderr.setFormatter(formatter)
-    _handle_with([stderr, *_log_file(log_file, formatter)])
 
 
 @contextmanager
@@ -149,23 +195,38 @@ def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.H
     return [file]
 
 
+class _Words(logging.Formatter):
+    """Puts the job in front of a message that is about one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        if job := record.__dict__.get("job"):
+            record.message = f"{job}: {record.message}"
+        return super().formatMessage(record)
+
+
 def _say_which_job(record: logging.LogRecord) -> bool:
-    """Puts the job in front of a message that is about one, once."""
+    """Notes which job a message is about, for one that is held back is told later."""
     from tsforecast.workflows.nightly.status import CONTEXT
 
-    job = CONTEXT.get().get("job", "")
-    if job and "job" not in record.__dict__:  # each handler asks
+    if job := CONTEXT.get().get("job"):
         record.__dict__["job"] = job
-        record.msg, record.args = f"{job}: {record.getMessage()}", None
     return True
 
 
 def _add_context(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Job and as-of of a message as keys of their own, and no secrets in it."""
-    from tsforecast.config.location import without_secrets
+    """Job and as-of of a message as keys of their own, and what stands for words that are meant for people."""
     from tsforecast.workflows.nightly.status import CONTEXT
 
-    return {**event, "event": without_secrets(str(event["event"])), **CONTEXT.get()}
+    name = event.pop("event_name", event["event"])
+    return {**event, "event": name, **CONTEXT.get()}
+
+
+def _hide_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    from tsforecast.config.location import without_secrets
+
+    return {
+        name: without_secrets(value) if isinstance(value, str) else value for name, value in event.items()
+    }
 
 
 def _handle_with(handlers: list[logging.Handler]) -> None:

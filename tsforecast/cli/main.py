@@ -27,6 +27,7 @@ from tsforecast.cli import (
     update,
     verify,
 )
+from tsforecast.cli.console import WaitingCommand
 from tsforecast.errors import ResourceError, StoppedError, TsforecastError
 
 __all__ = ["app", "run"]
@@ -46,9 +47,9 @@ app = typer.Typer(
 )
 app.command("init", short_help="Look at a CSV and write a config.")(init.init)
 app.command("check", short_help="Look for everything wrong with the data.")(check.check)
-app.command("train", short_help="Train, score, and write a run folder.")(train.train)
+app.command("train", cls=WaitingCommand, short_help="Train, score, and write a run folder.")(train.train)
 app.command("predict", short_help="Forecast from a run folder.")(predict.predict)
-app.command("batch", cls=batch.BatchCommand, short_help="Many jobs unattended: what cron runs every night.")(
+app.command("batch", cls=WaitingCommand, short_help="Many jobs unattended: what cron runs every night.")(
     batch.batch
 )
 app.command("backtest", short_help="Judge a config or a run by forecasts of the past.")(backtest.backtest)
@@ -56,8 +57,12 @@ app.command("compare", short_help="Train several cells alike: which one here?")(
 app.command("inspect", short_help="Watch a run's network at work: gates, memory, gradient.")(inspect.inspect)
 app.command("report", short_help="One HTML page about a run: is it worth using?")(report.report)
 app.command("score", short_help="Compare archived forecasts with what came.")(score.score)
-app.command("update", short_help="Learn from new rows, and keep the better model.")(update.update)
-app.command("rollback", short_help="Bring back what the last update replaced.")(update.rollback)
+app.command("update", cls=WaitingCommand, short_help="Learn from new rows, and keep the better model.")(
+    update.update
+)
+app.command("rollback", cls=WaitingCommand, short_help="Bring back what the last update replaced.")(
+    update.rollback
+)
 app.command("verify", short_help="Is a run folder as it was written? Can it be made again?")(verify.verify)
 app.add_typer(config.app, name="config")
 

@@ -15,8 +15,10 @@ from tsforecast.cli.console import (
     Quiet,
     Set,
     Verbose,
+    Wait,
     command_line,
     print_data,
+    seconds_to_wait,
     start_messages,
     watched_training,
 )
@@ -45,6 +47,7 @@ def train(
             metavar="SKILL", help="Exit with 6 unless 1 - MASE / MASE of the seasonal naive exceeds it."
         ),
     ] = None,
+    wait: Wait = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as one JSON document.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -76,6 +79,7 @@ def train(
             cut=Cut(as_of, drop_last),
             watcher=watcher,
             command=command_line(),
+            wait=seconds_to_wait(wait),
         )
     if as_json:
         counts = {

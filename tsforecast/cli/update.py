@@ -14,8 +14,10 @@ from tsforecast.cli.console import (
     LogFile,
     Quiet,
     Verbose,
+    Wait,
     command_line,
     print_data,
+    seconds_to_wait,
     start_messages,
     watched_training,
 )
@@ -47,6 +49,7 @@ def update(
     ] = None,
     as_of: AsOf = None,
     drop_last: DropLast = 0,
+    wait: Wait = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON document.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -75,6 +78,7 @@ def update(
             cut=Cut(as_of, drop_last),
             watcher=watcher,
             command=command_line(),
+            wait=seconds_to_wait(wait),
         )
     print_data(json.dumps(updated.to_json(), indent=2) + "\n" if as_json else workflow.report(updated))
     if updated.n_lost:
@@ -83,6 +87,7 @@ def update(
 
 def rollback(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    wait: Wait = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -95,5 +100,5 @@ def rollback(
 
     from tsforecast.workflows import update as workflow
 
-    version = workflow.rollback(run)
+    version = workflow.rollback(run, wait=seconds_to_wait(wait))
     print_data(f"{run} is version {version} again.\n")

@@ -27,6 +27,7 @@ __all__ = [
     "JobConfig",
     "JobsFile",
     "KeepConfig",
+    "KeepLogsConfig",
     "RetrainConfig",
     "SinkConfig",
     "age_of",
@@ -41,6 +42,8 @@ JOBS = Kind(
     keys="`jobs:` and `archive:`",
 )
 AS_OF = "{as_of}"  # in the path of a CSV file: one file for each
+AGE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([mhdw])"
+COUNT_OR_SHARE = r"(?:([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%)"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Schedule = Literal["daily", "weekly", "monthly", "quarterly"]
@@ -52,7 +55,7 @@ def age_of(text: str) -> timedelta:
     Raises:
         ValueError: it is none.
     """
-    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([mhdw])", text)
+    match = re.fullmatch(AGE, text)
     if match is None or not float(match[1]):
         raise ValueError(f"{text[:60]!r} is no age; write a number with m, h, d or w, such as 36h or 2d")
     return timedelta(**{UNITS[match[2]]: float(match[1])})
@@ -64,7 +67,7 @@ def failure_limit(limit: int | str, n_series: int) -> int:
     Raises:
         ValueError: it is neither.
     """
-    match = re.fullmatch(r"([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", str(limit))
+    match = re.fullmatch(COUNT_OR_SHARE, str(limit))
     if match is None or (match[2] and float(match[2]) > 100):
         raise ValueError(
             f"{str(limit)[:60]!r} is neither a number of series nor a share of them; write 20, or 5%"
@@ -82,8 +85,13 @@ def _limit(limit: int | str) -> int | str:
     return limit
 
 
-Age = Annotated[str, Field(title="an age such as 2d"), AfterValidator(_age)]
-Share = Annotated[str, Field(title="a share such as 5%")]
+# The patterns are for editors: what refuses a value here says more than that it does not match.
+Age = Annotated[
+    str, Field(title="an age such as 2d", json_schema_extra={"pattern": rf"^{AGE}$"}), AfterValidator(_age)
+]
+Share = Annotated[
+    str, Field(title="a share such as 5%", json_schema_extra={"pattern": rf"^{COUNT_OR_SHARE}$"})
+]
 Limit = Annotated[Annotated[int, Field(ge=0, le=10**9)] | Share, AfterValidator(_limit)]
 Command = Annotated[list[Text], Field(min_length=1)]
 
@@ -246,6 +254,14 @@ class JobConfig(Section):
         return levels
 
 
+class KeepLogsConfig(Section):
+    """How long things are kept that belong to all jobs, measured back from the start of a run; `null`: for ever."""
+
+    logs: Age | None = Field(
+        default=None, description="Files of `logs`, told by the start in their names; others stay."
+    )
+
+
 class JobsFile(Section):
     """What is done one after the other."""
 
@@ -260,6 +276,12 @@ class JobsFile(Section):
         description="JSON file that says how the last run went; `null`: `<name>.status.json` beside the jobs file. "
         "Series that failed stand in `….failures.csv` beside it.",
     )
+    logs: Text | None = Field(
+        default=None,
+        description="Folder that gets a file of JSON lines from each run, `<name of the jobs file>-<start in "
+        "UTC>-….jsonl`, with everything that `--log-format json -v` says; `null`: none.",
+    )
+    keep: KeepLogsConfig = Field(default_factory=KeepLogsConfig, description="How long the logs are kept.")
     max_failures: Limit | None = Field(
         default=None, description="Series of a job that may fail, a number or a share; `null`: any but all."
     )
@@ -284,6 +306,8 @@ class JobsFile(Section):
                 f"job {lost.name!r} has no sinks and there is no archive, so that it would forecast for "
                 "nobody; add sinks, or archive: FOLDER"
             )
+        if self.keep.logs and not self.logs:
+            raise ValueError("keep.logs is about the files of logs, and there are none; add logs: FOLDER")
         for job in self.jobs:
             if job.retrain.on_drift and not (self.archive and job.drift):
                 raise ValueError(
@@ -323,7 +347,7 @@ def load_jobs(path: Path) -> JobsFile:
 
 def _make_absolute(values: dict[str, Any], base: Path) -> None:
     """Paths of the file from its folder on; a command's program only where it is a path, not a name to look up."""
-    _each(values, ("archive", "status"), lambda path: absolute_path(path, base))
+    _each(values, ("archive", "status", "logs"), lambda path: absolute_path(path, base))
     for name in ("on_success", "on_failure"):
         words = values.get(name)
         if isinstance(words, list) and words and isinstance(words[0], str) and "/" in words[0]:

@@ -19,7 +19,7 @@ from tsforecast.config.jobs import JobsFile
 from tsforecast.config.schema import Config, entries_of, json_schema_of, section_of
 from tsforecast.config.words import allowed, shape_of
 
-__all__ = ["jobs_page", "json_schema", "reference_page"]
+__all__ = ["jobs_json_schema", "jobs_page", "json_schema", "reference_page"]
 
 _INTRODUCTION = """\
 # Config reference
@@ -48,6 +48,9 @@ What `tsforecast batch JOBS.yaml` does, one job after the other. `docs/cron.md` 
 
 The YAML is read as a config is: unknown keys are refused, and relative paths start from the folder of the file.
 Ages are numbers with `m`, `h`, `d` or `w`, such as `36h` or `2d`.
+
+An editor completes and checks the keys where it finds their JSON Schema: `tsforecast config schema --jobs >
+jobs.schema.json` writes it, and `# yaml-language-server: $schema=jobs.schema.json` at the top of the file names it.
 """
 
 
@@ -62,8 +65,17 @@ def jobs_page() -> str:
 
 
 def json_schema() -> str:
-    """The JSON Schema of the YAML, for editors."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **json_schema_of(Config)}
+    """The JSON Schema of a config, for editors."""
+    return _schema_text(Config)
+
+
+def jobs_json_schema() -> str:
+    """The JSON Schema of a jobs file, for editors."""
+    return _schema_text(JobsFile)
+
+
+def _schema_text(root: type[BaseModel]) -> str:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **json_schema_of(root)}
     return json.dumps(schema, indent=2) + "\n"
 
 

@@ -1,7 +1,7 @@
 """One run at a time for each output: a kernel lock on ``.<name>.lock`` beside the target.
 
 The kernel lets go of it when its holder ends, however it ends, so a lock that is left behind locks nothing. The file
-stays, and says who held it last.
+stays, and says who held it last, unless it was made for a target that never came to be.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def _one(
     target: Path, *, command: str, deadline: float | None, tell: Callable[[str], None]
 ) -> Iterator[None]:
     with output_errors(target):
+        made = [path for path in (lock_path(target), *target.parents) if not path.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path(target), fallback_to_soft=False)
         _acquire(lock, target, deadline=deadline, tell=tell)
@@ -84,8 +85,25 @@ def _one(
             raise
     try:
         yield
+    except BaseException:
+        if not target.exists():
+            _unmake(made)
+        raise
     finally:
         lock.release()
+
+
+def _unmake(made: list[Path]) -> None:
+    """Removes the lock, and the folders above it as far as nothing else is in them, where these were made for it.
+
+    Whoever waits for the lock finds that its file is gone, and makes a new one: filelock looks.
+    """
+    with suppress(OSError):
+        for path in made:
+            if path.name.endswith(".lock"):
+                path.unlink(missing_ok=True)
+            else:
+                path.rmdir()
 
 
 def _acquire(lock: FileLock, target: Path, *, deadline: float | None, tell: Callable[[str], None]) -> None:
@@ -103,7 +121,8 @@ def _acquire(lock: FileLock, target: Path, *, deadline: float | None, tell: Call
         lock.acquire(timeout=left, poll_interval=POLL)
     except Timeout:
         raise LockedError(
-            f"{target}: is being written by {holder_of(target)}; let it end and run again (batch waits with --wait)."
+            f"{target}: is being written by {holder_of(target)}; let it end and run again, or wait for it with "
+            "--wait."
         ) from None
 
 

@@ -78,6 +78,7 @@ def batch(jobs: JobsFile, status_file: Path, night: Night) -> dict[str, Any]:
     with locked(outputs, command=night.command, wait=night.wait, tell=lambda said: log.info("%s", said)):
         names = [job.name for job in jobs.jobs]
         status = Status(status_file, command=night.command, names=names)
+        status.say(log=None if night.log is None else str(night.log))
         works = [Work(job, jobs, night, status) for job in jobs.jobs]
         # What takes long to import waits until the locks are got.
         from tsforecast.runtime import deferred_signals, ends_in_time

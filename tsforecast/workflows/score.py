@@ -74,6 +74,7 @@ def score(
     since: str | None = None,
     drop_last: int | None = None,
     alarms: Sequence[Drift] | None = None,
+    as_of: str | None = None,
 ) -> Scored:
     """Scores the forecasts of an archive against the actual values that have come.
 
@@ -85,6 +86,7 @@ def score(
         drop_last: newest steps of the data that are not complete, such as today; None takes as many as each job left
             out of its forecasts.
         alarms: for every job; None takes the one that each recorded with its newest forecasts.
+        as_of: as if this were now: later forecasts and actual values are not known; None for all.
 
     Raises:
         ConfigError: an alarm does not fit the time of a job, ``since`` is no time, or standard input is to be read for
@@ -95,7 +97,7 @@ def score(
     found = survey(archive, job=job)
     _refuse_empty(archive, job, found)
     by_job: dict[str, list[Entry]] = {}
-    for entry in found.entries:
+    for entry in _known_by(as_of, found.entries, archive):
         by_job.setdefault(entry.issued.job, []).append(entry)
     if isinstance(source, str) and source == STDIN and len(by_job) > 1:
         raise ConfigError(
@@ -109,7 +111,7 @@ def score(
         entries = _recent(all_entries, since)
         log.info("job %r: %d sets of forecasts", name, len(entries))
         try:
-            jobs.append(score_job(entries, source, alarms, problems, drop_last=drop_last))
+            jobs.append(score_job(entries, source, alarms, problems, drop_last=drop_last, as_of=as_of))
         except (ConfigError, ResourceError):
             raise
         except TsforecastError as error:
@@ -122,6 +124,20 @@ def score(
         )
     failed = {name: str(error) for name, error in errors.items()}
     return Scored(archive, jobs, failed, list(problems), found.strangers)
+
+
+def _known_by(as_of: str | None, entries: Sequence[Entry], archive: Path) -> Sequence[Entry]:
+    """The forecasts that had been issued by then.
+
+    Raises:
+        DataError: none had.
+    """
+    if as_of is None:
+        return entries
+    known = [entry for entry in entries if instant(entry.issued.as_of) <= instant(as_of)]
+    if not known:
+        raise DataError(f"{archive}: holds no forecasts as of {as_of} or before; the oldest are later.")
+    return known
 
 
 def _recent(entries: Sequence[Entry], since: str | None) -> Sequence[Entry]:

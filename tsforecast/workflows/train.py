@@ -42,6 +42,7 @@ from tsforecast.series.isolate import FALLBACK, Failure, Isolated, isolated_pane
 from tsforecast.series.panel import Cutoffs, FloatArray, Panel, data_hash
 from tsforecast.series.read import name_of
 from tsforecast.storage.atomic import write_text
+from tsforecast.storage.lock import locked
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
 from tsforecast.training.learn import judged_by_squares, learn, learn_all, within_budget
@@ -174,6 +175,7 @@ def train(
     cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
     command: Sequence[str] = (),
+    wait: float | None = 0.0,
 ) -> Trained:
     """Reads, trains, scores, learns from the held-back part, forecasts, and writes the run folder.
 
@@ -186,30 +188,36 @@ def train(
         cut: what is left out at the end.
         watcher: progress and stop signals.
         command: what the user typed, for the receipt.
+        wait: seconds to wait while another command writes the run; None for ever.
 
     Raises:
         ConfigError: settings that do not fit each other, the data or this machine.
         DataError: the data cannot be used as it is.
+        LockedError: another command writes the run.
         StoppedError: a signal came; ``resume`` goes on from there.
     """
     started = Started(command)
-    path, checkpoint = _checked_start(path, overwrite=overwrite, resume=resume)
-    made = make(
-        config,
-        path=path,
-        checkpoint=checkpoint,
-        resume=resume,
-        source=source,
-        cut=cut,
-        watcher=watcher,
-    )
-    receipt = made.receipt(started, source=source, resumed=resume)
-    try:
-        with new_run(path, overwrite=overwrite or resume) as folder:
-            write_run(folder, made, receipt=receipt)
-    except StoppedError as stop:
-        raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
-    remove_checkpoint(checkpoint)
+    path, checkpoint = _places(path)
+    # Twice: the lock leaves a file beside the run, and whoever held it may have come first.
+    _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
+    with locked([path], command=started.shown or "train", wait=wait, tell=log.info):
+        _check_start(path, checkpoint, overwrite=overwrite, resume=resume)
+        made = make(
+            config,
+            path=path,
+            checkpoint=checkpoint,
+            resume=resume,
+            source=source,
+            cut=cut,
+            watcher=watcher,
+        )
+        receipt = made.receipt(started, source=source, resumed=resume)
+        try:
+            with new_run(path, overwrite=overwrite or resume) as folder:
+                write_run(folder, made, receipt=receipt)
+        except StoppedError as stop:
+            raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
+        remove_checkpoint(checkpoint)
     return made.trained
 
 
@@ -425,17 +433,20 @@ def model_name(config: Config) -> str:
     return ("bi" if config.model.bidirectional else "") + config.model.cell
 
 
-def _checked_start(path: Path, *, overwrite: bool, resume: bool) -> tuple[Path, Path]:
-    """The run folder and its checkpoint; refuses now what would be refused after hours of training."""
+def _places(path: Path) -> tuple[Path, Path]:
+    """The run folder and its checkpoint."""
     path = path if path.name else path.resolve()
     if not path.name:
         raise ConfigError(f"--run: {str(path)!r} cannot be a run folder; name one below it.")
-    checkpoint = path.with_name(f".{path.name}.train")
+    return path, path.with_name(f".{path.name}.train")
+
+
+def _check_start(path: Path, checkpoint: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuses now what would be refused after hours of training."""
     if not resume:
         check_target(path, overwrite=overwrite)
     elif load_checkpoint(checkpoint) is None:
         raise ConfigError(f"{path}: there is no interrupted training to resume; train without --resume.")
-    return path, checkpoint
 
 
 def _tell_data(config: Config, read: Isolated, *, where: str) -> None:

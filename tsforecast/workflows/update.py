@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsforecast.config.location import kind_of
 from tsforecast.config.words import listed
 from tsforecast.errors import DataError, StoppedError
 from tsforecast.evaluation.scores import Scores, legend, metrics_json, model_lines
@@ -43,7 +44,7 @@ from tsforecast.workflows.train import (
     write_run,
 )
 
-__all__ = ["CHAMPION", "KEEP", "Updated", "report", "rollback", "update"]
+__all__ = ["CHAMPION", "HISTORY", "KEEP", "Updated", "remake", "report", "rollback", "update"]
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ def update(
     cut: Cut = NO_CUT,
     watcher: Watcher | None = None,
     command: Sequence[str] = (),
+    wait: float | None = 0.0,
 ) -> Updated:
     """Lets a copy of a run's model learn from new rows, and puts it in the run's place where it forecasts better.
 
@@ -138,6 +140,7 @@ def update(
         cut: what is left out at the end.
         watcher: progress and stop signals.
         command: what the user typed, for the receipt.
+        wait: seconds to wait while another command writes the run; None for ever.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -148,7 +151,7 @@ def update(
     """
     started = Started(command)
     device = open_run(path).config.runtime.device  # read before the lock, which leaves a file beside the run
-    with locked([path], command=started.shown or "update"):
+    with locked([path], command=started.shown or "update", wait=wait, tell=log.info):
         champion = load_run(path, device=device, also=(HISTORY,))
         check_target(path, overwrite=True)
         use_threads(champion.config)
@@ -169,8 +172,12 @@ def update(
             raise StoppedError(message, stop.number) from stop
 
 
-def rollback(path: Path) -> int:
+def rollback(path: Path, *, wait: float | None = 0.0) -> int:
     """Puts the newest older version that a run keeps in its place, and returns its number; what stood there goes.
+
+    Args:
+        path: the run folder.
+        wait: seconds to wait while another command writes the run; None for ever.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -178,7 +185,7 @@ def rollback(path: Path) -> int:
         RunError: it keeps no older version, or is missing.
     """
     refuse_without_versions(path)
-    with locked([path], command="rollback"):
+    with locked([path], command="rollback", wait=wait, tell=log.info):
         return restore_version(path)
 
 
@@ -254,15 +261,12 @@ def _update(
     outcome = _compared(outcome, test.scores, challenger, name=model_name(champion.config), window=steps)
     if not outcome.challenger < outcome.champion:
         return outcome
-    final_fit = champion.config.training.final_fit
-    if final_fit:
-        challenger = _challenger(champion, challenger, panel, watcher, where=where)
-    made = _made(champion, challenger, read, test, cut, held_back=0 if final_fit else steps)
+    made = _won(champion, challenger, read, test, cut, steps=steps, watcher=watcher, where=where)
     made.origin["update"] = {name: value for name, value in outcome.to_json().items() if name in TOLD}
     receipt = started.receipt(
         champion.config,
         device=champion.model.device,
-        data=str(source) if isinstance(source, (str, Path)) else "data frame",
+        data=_found_anywhere(str(source)) if isinstance(source, (str, Path)) else "data frame",
         data_hash=made.origin["data_hash"],
         updated_from=champion.version,
     )
@@ -271,6 +275,57 @@ def _update(
     return replace(
         outcome, replaced=True, version=made.origin["version"], kept=len(version_names(champion.path))
     )
+
+
+def remake(
+    champion: LoadedRun, read: Isolated, cut: Cut, *, window: int, where: str, watcher: Watcher | None = None
+) -> Made:
+    """What an update made that its challenger won, made again.
+
+    Args:
+        champion: the version before it, with the settings to compute with and its history.
+        read: the rows as the update read them.
+        cut: what was left out at their end.
+        window: newest steps that it was judged by.
+        where: what was read, for messages.
+        watcher: progress and stop signals.
+
+    Raises:
+        DataError: no series is long enough.
+        StoppedError: a signal came.
+    """
+    use_threads(champion.config)
+    if champion.config.runtime.deterministic:
+        be_deterministic()
+    watcher = watcher or Watcher()
+    panel = read.panel
+    challenger = _challenger(champion, champion.model, panel.drop_last(window), watcher, where=where)
+    new = np.flatnonzero(_new_rows(champion, panel) >= window)
+    test = _judged(champion, challenger, panel, new, window, where=where)
+    return _won(champion, challenger, read, test, cut, steps=window, watcher=watcher, where=where)
+
+
+def _won(
+    champion: LoadedRun,
+    challenger: FittedModel,
+    read: Isolated,
+    test: Test,
+    cut: Cut,
+    *,
+    steps: int,
+    watcher: Watcher,
+    where: str,
+) -> Made:
+    """What takes the champion's place: the challenger, which now learns from the rows it was judged by."""
+    final_fit = champion.config.training.final_fit
+    if final_fit:
+        challenger = _challenger(champion, challenger, read.panel, watcher, where=where)
+    return _made(champion, challenger, read, test, cut, held_back=0 if final_fit else steps)
+
+
+def _found_anywhere(source: str) -> str:
+    """A source by a name that means the same from another folder."""
+    return str(Path(source).absolute()) if kind_of(source) == "files" else source
 
 
 def _why_wait(champion: LoadedRun, new: IntArray, n_new: int, steps: int, *, is_asked: bool) -> str:

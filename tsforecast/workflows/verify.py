@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforecast.config.schema import Config
-from tsforecast.errors import ConfigError, RunError
+from tsforecast.errors import ConfigError, DataError, RunError
 from tsforecast.forecasting.stored import to_storage
 from tsforecast.runs import RECEIPT, VERSIONS, Run, open_run, verify_run, version_names
 from tsforecast.runtime import choose_device
 from tsforecast.series.cut import Cut
+from tsforecast.series.isolate import Isolated
 from tsforecast.series.panel import data_hash
+from tsforecast.series.read import name_of
 from tsforecast.training.fit import Watcher
-from tsforecast.workflows.predict import csv_text, load_run
+from tsforecast.workflows.predict import csv_text, load_run, read_like
 from tsforecast.workflows.receipt import circumstances, differences
 from tsforecast.workflows.train import Made, make, read_data, resolve_and_part
+from tsforecast.workflows.update import HISTORY, remake
 
 __all__ = ["Verified", "replay", "report", "verify"]
 
@@ -98,33 +102,29 @@ def verify(path: Path) -> Verified:
 def replay(found: Verified, source: str | None = None, *, watcher: Watcher | None = None) -> Verified:
     """Trains again from the stored config and data, and adds how weights and forecasts compare.
 
+    Of an updated run, what is done again is the update: the version before it is kept, and goes on from there.
+
     Args:
         found: a run without problems.
-        source: the training data, where it is no longer where the config says.
+        source: the data, where it is no longer where the run says.
         watcher: progress and stop signals.
 
     Raises:
         ConfigError: the stored settings cannot be used on this machine.
         DataError: the data can no longer be read.
-        RunError: the run came from an update, or its data is gone or has changed.
+        RunError: the data has changed, or the version before is gone.
         StoppedError: a signal came.
     """
     run = open_run(found.path, also=(FORECAST, RECEIPT))
     receipt = json.loads(run.files.get(RECEIPT, b"{}"))
-    if run.model.get("version", 1) > 1:
-        raise RunError(
-            f"{found.path}: is version {found.version}, the outcome of an update; --replay trains from the "
-            f"beginning and can retrace a version 1{_first_version(found)}."
-        )
-    config, notes = _as_then(run, receipt)
-    if source is not None:
-        config = _with_data(config, source)
     if receipt.get("data") == "data frame" and source is None:
         raise RunError(
             f"{found.path}: was trained on a data frame, which no file keeps; give its rows: "
             f"`tsforecast verify --replay {found.path} DATA`."
         )
-    made = make(config, path=found.path, cut=_cut_of(run, config), watcher=watcher)
+    config, notes = _as_then(run, receipt)
+    again = _update_again if run.model.get("version", 1) > 1 else _train_again
+    made = again(run, config, receipt, source, watcher)
     now = circumstances(made.trained.config, device=made.device)
     notes += differences(receipt, now) if receipt else ["the run has no receipt: it is older than these"]
     text, problems = _compared(run, made)
@@ -143,11 +143,6 @@ def report(found: Verified) -> str:
     if found.replayed:
         lines += [found.replayed, *(f"  {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"
-
-
-def _first_version(found: Verified) -> str:
-    first = next((name for name in found.kept if int(name) == 1), None)
-    return "" if first is None else f": `tsforecast verify --replay {found.path / VERSIONS / first}`"
 
 
 def _as_then(run: Run, receipt: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -170,8 +165,68 @@ def _with_data(config: Config, path: str) -> Config:
     return config.model_copy(update={"data": config.data.model_copy(update={"path": path})})
 
 
-def _cut_of(run: Run, config: Config) -> Cut:
-    """What has to be left out at the end, so that the data is what the run was trained on.
+def _train_again(
+    run: Run, config: Config, receipt: dict[str, Any], source: str | None, watcher: Watcher | None
+) -> Made:
+    """The training of a first version, from the beginning."""
+    del receipt  # the config names the data
+    if source is not None:
+        config = _with_data(config, source)
+
+    def read_with(cut: Cut) -> Isolated:
+        return resolve_and_part(config, read_data(config, None, cut))[1]
+
+    cut, _ = _as_read_then(run, read_with)
+    return make(config, path=run.path, cut=cut, watcher=watcher)
+
+
+def _update_again(
+    run: Run, config: Config, receipt: dict[str, Any], source: str | None, watcher: Watcher | None
+) -> Made:
+    """The update that made this version, from the version before."""
+    before = _version_before(run, receipt)
+    champion = replace(load_run(before, device=config.runtime.device, also=(HISTORY,)), config=config)
+    window, data = run.model.get("update", {}).get("window"), source or receipt.get("data")
+    if not isinstance(window, int) or window < 1 or not isinstance(data, str):
+        raise RunError(
+            f"{run.path}: does not say by how many steps its update was judged, or on what data, so that it cannot be "
+            "done again; it was not written by `tsforecast update`."
+        )
+    try:
+        cut, read = _as_read_then(run, lambda cut: read_like(champion, data, cut))
+    except DataError as error:
+        raise DataError(
+            f"{run.path}: the rows of its update cannot be read again: {error} Give them: "
+            f"`tsforecast verify --replay {run.path} DATA`.",
+            code=error.code,
+        ) from error
+    return remake(champion, read, cut, window=window, where=name_of(data), watcher=watcher)
+
+
+def _version_before(run: Run, receipt: dict[str, Any]) -> Path:
+    """The folder of the version that the update of a run went on from.
+
+    Raises:
+        RunError: it is gone; says what can be done again instead.
+    """
+    path, version = run.path, run.model["version"]
+    wanted = receipt.get("updated_from", version - 1)
+    is_kept = path.absolute().parent.name == VERSIONS and path.name.isdigit()
+    owner = path.absolute().parents[1] if is_kept else path
+    names = [name for name in version_names(owner) if not is_kept or int(name) < int(path.name)]
+    for name in reversed(names):
+        if open_run(owner / VERSIONS / name).model.get("version", 1) == wanted:
+            return owner / VERSIONS / name
+    kept = f"of older ones {', '.join(names)} are there" if names else "no older one is there"
+    raise RunError(
+        f"{path}: is version {version}, made by an update of version {wanted}, which is not kept ({kept}), so that "
+        "there is nothing to go on from. Copy it back into versions/ where you have it; `tsforecast update --keep N` "
+        "says how many are kept."
+    )
+
+
+def _as_read_then(run: Run, read_with: Callable[[Cut], Isolated]) -> tuple[Cut, Isolated]:
+    """What has to be left out at the end, so that the data is what the run learned from, and that data.
 
     Raises:
         RunError: nothing makes it the same.
@@ -179,9 +234,9 @@ def _cut_of(run: Run, config: Config) -> Cut:
     stored = {name: run.model["left_out"][name] for name in ("as_of", "drop_last")}
     newest = run.model["training_range"][1]
     for cut in (Cut(**stored), Cut(as_of=newest)):
-        _, read = resolve_and_part(config, read_data(config, None, cut))
+        read = read_with(cut)
         if data_hash(read.panel) == run.model["data_hash"]:
-            return cut
+            return cut, read
     raise RunError(
         f"{run.path}: the data up to {newest} is no longer what the run was trained on (SHA-256 "
         f"{data_hash(read.panel)[:12]}…, then {run.model['data_hash'][:12]}…), so there is nothing to compare; "

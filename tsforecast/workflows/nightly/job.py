@@ -219,7 +219,7 @@ def _make(
         if errors:
             raise type(errors[0])(" ".join([*map(str, errors), *_written_text(sinks, errors)]))
         if work.archive is not None:
-            what = described(run, source, horizon=horizon)
+            what = described(run, source, horizon=horizon, drop_last=job.drop_last)
             if job.drift is not None:
                 what["drift"] = job.drift.model_dump()
             append(work.archive, Issued(job.name, key, model_hash, as_of, what), spool)

@@ -51,18 +51,19 @@ def reason_to_train(
         return None
     if not _has_gone_on(trained_to, as_of, span_of(job.drift.over)):
         return None  # what was forecast before the last training says nothing about what it learned
-    return has_drifted(archive, job.drift, name=job.name, source=source)
+    return has_drifted(archive, job.drift, name=job.name, source=source, as_of=as_of)
 
 
-def has_drifted(archive: Path, drift: Drift, *, name: str, source: str) -> str | None:
+def has_drifted(archive: Path, drift: Drift, *, name: str, source: str, as_of: str) -> str | None:
     """In which way the archived forecasts of a job are worse than is allowed; None where they are not.
 
-    Where nothing can be scored yet, they are not.
+    Told from what was known at the time, so that a night that is made up for comes to the same answer. Where nothing
+    could be scored yet, they are not.
     """
     from tsforecast.workflows.score import score  # much to import for what is seldom asked
 
     try:
-        alarms = score(archive, source, job=name, alarms=[drift]).alarm_texts
+        alarms = score(archive, source, job=name, alarms=[drift], as_of=as_of).alarm_texts
     except DataError as error:
         log.info("drift is not known: %s", error)
         return None

@@ -85,6 +85,7 @@ class Status:
             "heartbeat": _now(),
             "ended": None,
             "failures": None,
+            "log": None,
             "jobs": [{"name": name, "state": "waiting"} for name in names],
         }
 

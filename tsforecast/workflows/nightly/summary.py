@@ -28,6 +28,8 @@ def summary(document: dict[str, Any], status: Path) -> str:
     if document.get("failures"):
         lines.append(f"All series that failed: {document['failures']}")
     lines.append(f"Status: {status}")
+    if document.get("log"):
+        lines.append(f"Log: {document['log']}")
     if document["exit_code"]:
         first = "To go on" if document["state"] == "stopped" else "When the cause is mended"
         lines.append(f"{first}, run the same command again: forecasts that are finished are not made twice.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,6 @@ from tsforecast.config.load import load_config
 from tsforecast.config.schema import Config
 from tsforecast.errors import ConfigError, DataError, LockedError, ResourceError, RunError
 from tsforecast.series.cut import Cut
-from tsforecast.storage.lock import locked
 from tsforecast.training.checkpoint import load_checkpoint
 from tsforecast.workflows.nightly.reading import newest_row, refuse_old
 from tsforecast.workflows.nightly.retrain import reason_to_train
@@ -109,13 +109,8 @@ def _train(work: Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
     config = _tolerant(config, work.job)
     if work.job.data is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"path": work.job.data})})
-    resume = _can_resume(path)
-    with (
-        locked([path], command=work.night.command, wait=work.night.wait),
-        _said_to_train(work),
-        work.night.training() as watcher,
-    ):
-        for attempt in (resume, False):
+    with _said_to_train(work), work.night.training() as watcher:
+        for attempt in (_can_resume(path), False):
             try:
                 train(
                     config,
@@ -124,10 +119,13 @@ def _train(work: Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
                     resume=attempt,
                     cut=cut,
                     watcher=watcher,
+                    command=shlex.split(work.night.command),
+                    wait=work.night.wait,
                 )
                 break
-            except RunError:
-                if not attempt:  # begun with other data or settings: it cannot be gone on with
+            except (ConfigError, RunError):
+                # Begun with other data or settings, or come to its end while we waited for it.
+                if not attempt:
                     raise
     work.status.job(work.job.name, trained=True)
 

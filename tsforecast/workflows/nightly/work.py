@@ -35,6 +35,7 @@ class Night:
         force: make forecasts that are finished once more.
         max_failures: instead of what the file says.
         wait: seconds to wait for a lock; None for ever.
+        log: file of this run's messages, for the status; None where there is none.
         emit: takes CSV for stdout.
         training: watches a training.
         progress: is told the job, how many of its series are behind us, and how many there are.
@@ -47,6 +48,7 @@ class Night:
     force: bool = False
     max_failures: int | str | None = None
     wait: float | None = 0.0
+    log: Path | None = None
     emit: Callable[[str], None] = lambda _: None
     training: Callable[[], AbstractContextManager[Watcher | None]] = nullcontext
     progress: Callable[[str, int, int], None] = lambda *_: None

@@ -20,6 +20,7 @@ from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.read import name_of
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.archive import Entry
+from tsforecast.workflows.predict import position_of
 
 __all__ = ["Actual", "moment_text", "read_actual"]
 
@@ -59,7 +60,11 @@ class Actual:
 
 
 def read_actual(
-    entry: Entry, source: str | Path | pd.DataFrame | None, *, drop_last: int | None = None
+    entry: Entry,
+    source: str | Path | pd.DataFrame | None,
+    *,
+    drop_last: int | None = None,
+    as_of: str | None = None,
 ) -> Actual:
     """The actual values for the forecasts of a job.
 
@@ -71,6 +76,7 @@ def read_actual(
         source: instead of where they say that their rows came from.
         drop_last: newest steps of all that are not complete and so no actual values; None takes as many as the job
             left out.
+        as_of: later values are not known; None for all.
 
     Raises:
         ConfigError: the place cannot be reached with what is installed and set.
@@ -90,14 +96,14 @@ def read_actual(
     panel = _on_clock(read.panel, entry.issued.metadata.get("timezone"))
     dropped = _whole(entry.issued.metadata.get("drop_last")) if drop_last is None else drop_last
     own_end = _own_ends(panel)
-    if dropped:
-        panel = panel.until(int(own_end.max()) - dropped)
+    if dropped or as_of is not None:
+        last = int(own_end.max(initial=-1)) - dropped
+        panel = panel.until(last if as_of is None else min(last, position_of(panel.axis, as_of)))
         panel = panel.select(np.flatnonzero(panel.lengths))
         own_end = _own_ends(panel)
     if not (own_end >= panel.starts).any():
-        raise DataError(
-            f"{where}: holds no actual value{' but incomplete ones' * bool(dropped)}; give others as DATA."
-        )
+        left = " but incomplete ones" if dropped else f" up to {as_of}" if as_of is not None else ""
+        raise DataError(f"{where}: holds no actual value{left}; give others as DATA.")
     return Actual(
         panel=panel,
         name=where,

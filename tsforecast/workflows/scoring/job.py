@@ -159,6 +159,7 @@ def score_job(
     problems: dict[str, None],
     *,
     drop_last: int | None = None,
+    as_of: str | None = None,
 ) -> JobScores:
     """The scores of a job.
 
@@ -168,6 +169,7 @@ def score_job(
         alarms: to be watched; None takes the one that was recorded with the newest forecasts.
         problems: gets a sentence for each file that has to be left out.
         drop_last: newest steps that are not complete; None takes what the job left out.
+        as_of: later values are not known; None for all.
 
     Raises:
         ConfigError: an alarm does not fit the time of the data.
@@ -176,7 +178,7 @@ def score_job(
     """
     newest = entries[-1]
     metadata = newest.issued.metadata
-    actual = read_actual(newest, source, drop_last=drop_last)
+    actual = read_actual(newest, source, drop_last=drop_last, as_of=as_of)
     season = _season_length(newest)
     periods = Periods(actual.panel.axis, season)
     watches = [watched(one, actual) for one in (recorded(metadata) if alarms is None else alarms)]
