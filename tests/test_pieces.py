@@ -26,6 +26,7 @@ from tsforecast.series.pieces import Named, Spill, deal
 from tsforecast.series.shelf import Shelf
 from tsforecast.storage.spool import spooled
 from tsforecast.workflows.nightly.reading import Reading
+from tsforecast.workflows.score import score
 
 SERIES = [f"s{k}" for k in range(7)]
 
@@ -495,6 +496,39 @@ def test_all_series_bad_is_refused_in_ranges_too(
 
     assert "'abc' is not a number" in capfd.readouterr().err
     assert outputs(folder) == {}
+
+
+@pytest.mark.parametrize("words", [(), ("--drop-last", "3")], ids=str)
+def test_scores_are_the_same_whether_memory_is_large_or_small(
+    tmp_path: Path,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    folder = night(tmp_path / "night", trained)
+    write_data(folder, n_series=9)
+    monkeypatch.chdir(folder)
+    assert tsforecast("batch", "jobs.yaml", "--backfill", "2015-03-10..2015-03-20") == 0
+    table = write_data(folder, days=91, n_series=9)
+    late = (table["unique_id"] == "s2") & (table["ds"] > "2015-03-22")
+    table.loc[(table["unique_id"] == "s4") & (table["ds"] == "2015-03-14"), "y"] = np.nan
+    table[(table["unique_id"] != "s3") & ~late].sample(frac=1, random_state=1).to_csv(
+        "sales.csv", index=False
+    )
+    capfd.readouterr()
+    found = []
+    for most_rows in (1_000_000, 150):
+        monkeypatch.setattr(pieces, "MOST_ROWS", most_rows)
+        tsforecast("score", "archive", *words)
+        (of_job,) = score(Path("archive"), drop_last=3 if words else None).jobs
+        found.append((capfd.readouterr(), of_job.counts, of_job.by_series.to_csv(float_format="%.9g")))
+
+    assert {name for name in SERIES if f",{name}," in found[0][2]} == {*SERIES} - {"s3"}, (
+        "which has no values"
+    )
+    assert found[0] == found[1]
+    assert not [path.name for path in folder.iterdir() if ".score." in path.name]
 
 
 def test_a_full_disk_while_rows_are_put_aside_ends_with_7_and_leaves_nothing(

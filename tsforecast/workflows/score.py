@@ -111,7 +111,11 @@ def score(
         entries = _recent(all_entries, since)
         log.info("job %r: %d sets of forecasts", name, len(entries))
         try:
-            jobs.append(score_job(entries, source, alarms, problems, drop_last=drop_last, as_of=as_of))
+            jobs.append(
+                score_job(
+                    entries, source, alarms, problems, archive=archive, drop_last=drop_last, as_of=as_of
+                )
+            )
         except (ConfigError, ResourceError):
             raise
         except TsforecastError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from tsforecast.errors import ConfigError, DataError
 from tsforecast.series.assemble import times_of
 from tsforecast.series.cut import Cut
 from tsforecast.series.faults import read_apart, read_apart_in_ranges
-from tsforecast.series.isolate import Failure, Isolated, not_forecast
+from tsforecast.series.isolate import Isolated, not_forecast
 from tsforecast.series.pieces import Spill
 from tsforecast.series.read import name_of
-from tsforecast.series.shelf import Shelf
+from tsforecast.series.shelf import Parts, Shelf
 from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import staging_folder
 from tsforecast.workflows.nightly.shards import as_of_text
@@ -46,10 +45,11 @@ class Reading:
 
     def __init__(self, source: str, shelf: Shelf) -> None:
         self.source = source
-        self._shelf = shelf
-        self._parts: list[tuple[Isolated, list[int]]] = []
-        self._axis: TimeAxis | None = None  # of all parts, where there are several
+        self._parts = Parts(shelf)
         self._newest: tuple[Any, TimeAxis, int] | None = None
+
+    def __iter__(self) -> Iterator[Isolated]:
+        return iter(self._parts)
 
     @property
     def newest(self) -> str:
@@ -59,18 +59,10 @@ class Reading:
             DataError: there is no series.
         """
         if self._newest is None:
-            lost = not_forecast([failure for part, _ in self._parts for failure in part.failures])
-            raise DataError(f"{name_of(self.source)}: no series could be read: {lost_text(lost)}")
+            lost = lost_text(not_forecast(self._parts.failures))
+            raise DataError(f"{name_of(self.source)}: no series could be read: {lost}")
         _, axis, position = self._newest
         return as_of_text(axis, position)
-
-    def __iter__(self) -> Iterator[Isolated]:
-        for read, numbers in self._parts:
-            if not numbers:
-                yield read
-            else:
-                panel, *fallbacks = map(self._shelf.take, numbers)
-                yield replace(read, panel=panel, fallbacks=tuple(fallbacks))
 
     def add(self, read: Isolated) -> None:
         """Takes a further part, and puts it aside where there are others.
@@ -78,36 +70,13 @@ class Reading:
         Raises:
             ResourceError: the disk is full.
         """
-        if read.is_part:
-            read = self._on_one_axis(read)
-        panels = (read.panel, *read.fallbacks)
-        for one in panels:
+        read = self._parts.add(read)
+        for one in (read.panel, *read.fallbacks):
             if one.n_series:
                 end = int(one.positions(one.last_cutoffs).max())
                 moment = one.axis.timestamps(np.array([end]))[0]
                 if self._newest is None or moment > self._newest[0]:
                     self._newest = moment, one.axis, end
-        if not read.is_part:
-            self._parts.append((read, []))
-            return
-        numbers = [self._shelf.put(panel) for panel in panels]
-        self._parts.append((replace(read, panel=read.panel.select([]), fallbacks=()), numbers))
-
-    def _on_one_axis(self, read: Isolated) -> Isolated:
-        """The part on the axis of all; series whose steps lie between those of the others are set apart."""
-        panels = [one for one in (read.panel, *read.fallbacks) if one.n_series]
-        if self._axis is None and panels:
-            self._axis = panels[0].axis
-        if self._axis is None:
-            return read
-        try:
-            panel, *fallbacks = (one.on_axis(self._axis) for one in (read.panel, *read.fallbacks))
-        except DataError as error:
-            reason = str(error).rstrip(".")
-            names = [name for one in panels for name in one.unique_ids]
-            failures = (*read.lost, *(Failure(name, error.code or "", reason) for name in names))
-            return replace(read, panel=read.panel.select([]), fallbacks=(), failures=failures)
-        return replace(read, panel=panel, fallbacks=tuple(fallbacks))
 
 
 @contextmanager

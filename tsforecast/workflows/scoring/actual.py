@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,21 @@ from pydantic import ValidationError
 
 from tsforecast.config.location import HIDDEN, STDIN
 from tsforecast.config.schema import CovariatesConfig, DataConfig, RepairConfig
-from tsforecast.errors import DataError
-from tsforecast.series.faults import read_apart
-from tsforecast.series.isolate import Failure, isolated_panel
+from tsforecast.errors import ConfigError, DataError, ResourceError
+from tsforecast.series.faults import Apart, read_apart, read_apart_in_ranges
+from tsforecast.series.isolate import Failure, Isolated, isolated_panel
 from tsforecast.series.panel import IntArray, Panel
+from tsforecast.series.pieces import Spill
 from tsforecast.series.read import name_of
-from tsforecast.series.timeaxis import TimeAxis
+from tsforecast.series.shelf import Parts, Shelf
+from tsforecast.series.timeaxis import INTEGER, TimeAxis
 from tsforecast.storage.archive import Entry
+from tsforecast.storage.atomic import staging_folder
 from tsforecast.workflows.predict import position_of
 
-__all__ = ["Actual", "moment_text", "read_actual"]
+__all__ = ["Actual", "actual_values", "moment_text", "own_ends"]
+
+NEVER, LATEST = -(2**62), 2**62  # positions before and after all others
 
 # Actual values are not made up: what fills gaps for training is a mask here. The sum or mean of the rows of one time,
 # and 0 for a row that is not there, are what the values mean.
@@ -37,35 +44,45 @@ class Actual:
     """The actual values of a job.
 
     Attributes:
-        panel: times and targets, NaN where there is none.
+        axis: of their times.
         name: where they were read, without secrets.
         duplicates: what counts of several rows at one time: ``last``, ``mean`` or ``sum``.
         repairs: rows merged and values masked, by kind.
         failures: series that cannot be used.
-        own_end: position of each series' newest known value, ``(n_series,)``.
-        newest: position of the newest of all.
+        oldest: position of the oldest row of all.
+        newest: position of the newest known value of all.
+        last: position after which nothing counts.
+        parts: the series, part by part.
     """
 
-    panel: Panel
+    axis: TimeAxis
     name: str
     duplicates: str
     repairs: Mapping[str, int]
     failures: tuple[Failure, ...]
-    own_end: IntArray
+    oldest: int
     newest: int
+    last: int
+    parts: Iterable[Isolated]
 
     @property
     def newest_text(self) -> str:
-        return moment_text(self.panel.axis, self.newest)
+        return moment_text(self.axis, self.newest)
+
+    def panels(self) -> Iterator[Panel]:
+        """Times and targets of the series, NaN where there is none, some of them at a time, by rising names."""
+        return (_until(part.panel, self.last) for part in self.parts)
 
 
-def read_actual(
+@contextmanager
+def actual_values(
     entry: Entry,
     source: str | Path | pd.DataFrame | None,
     *,
+    beside: Path,
     drop_last: int | None = None,
     as_of: str | None = None,
-) -> Actual:
+) -> Iterator[Actual]:
     """The actual values for the forecasts of a job.
 
     A time that stands in several rows counts as its last one, unless the config says that they are summed up; gaps
@@ -74,6 +91,7 @@ def read_actual(
     Args:
         entry: the newest forecasts of the job.
         source: instead of where they say that their rows came from.
+        beside: rows that are too many for memory go to a folder beside this one, for as long as the block lasts.
         drop_last: newest steps of all that are not complete and so no actual values; None takes as many as the job
             left out.
         as_of: later values are not known; None for all.
@@ -90,32 +108,90 @@ def read_actual(
             f"job {entry.issued.job!r}: its rows came from {left_out}, which cannot be read again; give DATA."
         )
     where = "data frame" if isinstance(path, pd.DataFrame) else name_of(str(path))
-    freq = entry.issued.metadata.get("freq")
-    table, apart = read_apart(data, path)
-    read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False)
-    panel = _on_clock(read.panel, entry.issued.metadata.get("timezone"))
-    dropped = _whole(entry.issued.metadata.get("drop_last")) if drop_last is None else drop_last
-    own_end = _own_ends(panel)
-    if dropped or as_of is not None:
-        last = int(own_end.max(initial=-1)) - dropped
-        panel = panel.until(last if as_of is None else min(last, position_of(panel.axis, as_of)))
-        panel = panel.select(np.flatnonzero(panel.lengths))
-        own_end = _own_ends(panel)
-    if not (own_end >= panel.starts).any():
-        left = " but incomplete ones" if dropped else f" up to {as_of}" if as_of is not None else ""
-        raise DataError(f"{where}: holds no actual value{left}; give others as DATA.")
-    return Actual(
-        panel=panel,
-        name=where,
-        duplicates=data.repair.duplicates,
-        repairs=read.repairs,
-        failures=read.failures,
-        own_end=own_end,
-        newest=int(own_end[own_end >= panel.starts].max()),
+    with _folder(beside) as folder:
+        parts = Parts(Shelf(folder or beside, beside))
+        repairs: Counter[str] = Counter()
+        for read in _read(data, path, entry, None if folder is None else Spill(folder, beside), where=where):
+            repairs.update(read.repairs)
+            parts.add(read)
+        dropped = _whole(entry.issued.metadata.get("drop_last")) if drop_last is None else drop_last
+        last = LATEST
+        if dropped:
+            last = (
+                max((newest for _, newest in map(_reach, (part.panel for part in parts))), default=0)
+                - dropped
+            )
+        if as_of is not None and parts.axis is not None:
+            last = min(last, position_of(parts.axis, as_of))
+        reach = [_reach(_until(part.panel, last)) for part in parts]
+        newest = max((newest for _, newest in reach), default=NEVER)
+        if newest == NEVER or parts.axis is None:
+            left = " but incomplete ones" if dropped else f" up to {as_of}" if as_of is not None else ""
+            raise DataError(f"{where}: holds no actual value{left}; give others as DATA.")
+        yield Actual(
+            axis=parts.axis,
+            name=where,
+            duplicates=data.repair.duplicates,
+            repairs=repairs,
+            failures=parts.failures,
+            oldest=min(oldest for oldest, _ in reach),
+            newest=newest,
+            last=last,
+            parts=parts,
+        )
+
+
+@contextmanager
+def _folder(beside: Path) -> Iterator[Path | None]:
+    """A folder for a while; None where none can be made, so that all must fit in memory."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(staging_folder(beside.absolute().with_name(f"{beside.name}.score")))
+        except (ConfigError, ResourceError):
+            folder = None
+        yield folder
+
+
+def _read(
+    data: DataConfig, source: str | Path | pd.DataFrame, entry: Entry, spill: Spill | None, *, where: str
+) -> Iterator[Isolated]:
+    """The series, all at once where they fit in memory."""
+    freq, timezone = entry.issued.metadata.get("freq"), entry.issued.metadata.get("timezone")
+    if spill is None or isinstance(source, pd.DataFrame):
+        ranges: Iterable[Apart] = [read_apart(data, source)]
+    else:
+        ranges = read_apart_in_ranges(data, str(source), spill)
+    for table, apart in ranges:
+        is_part = spill is not None and spill.is_used and bool(data.id_columns)
+        part_of = _no_series(str(freq)) if is_part else None
+        read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False, part_of=part_of)
+        yield replace(read, panel=_on_clock(read.panel, timezone))
+
+
+def _no_series(freq: str) -> Panel:
+    origin = 0 if freq == INTEGER else pd.Timestamp(0)
+    nothing = np.empty((0, 0))
+    return Panel(
+        TimeAxis(freq, origin), (), np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), past=nothing
     )
 
 
-def _own_ends(panel: Panel) -> IntArray:
+def _until(panel: Panel, last: int) -> Panel:
+    """The series that have a row by then, up to it."""
+    if not panel.n_series or last == LATEST:
+        return panel
+    cut = panel.until(last)
+    return cut.select(np.flatnonzero(cut.lengths))
+
+
+def _reach(panel: Panel) -> tuple[int, int]:
+    """Position of the oldest row, and of the newest known value; the other way round beyond all where there is none."""
+    ends = own_ends(panel)
+    known = ends >= panel.starts
+    return int(panel.starts.min(initial=LATEST)), int(ends[known].max(initial=NEVER))
+
+
+def own_ends(panel: Panel) -> IntArray:
     """Position of each series' newest known value, that before its first row where it has none, ``(n_series,)``."""
     if not panel.n_series:
         return np.empty(0, np.int64)

@@ -74,7 +74,7 @@ def watched(drift: Drift, actual: Actual) -> Watched:
     Raises:
         ConfigError: a stretch of hours or days, and time is an integer.
     """
-    axis, span = actual.panel.axis, span_of(drift.over)
+    axis, span = actual.axis, span_of(drift.over)
     if isinstance(span, int):
         return Watched(drift, actual.newest - span + 1)
     if axis.is_integer:
@@ -104,9 +104,9 @@ def judged(
         trend: scores of all periods, the oldest first.
         worst: series with their values, the worst first.
     """
-    drift, axis = watch.drift, actual.panel.axis
+    drift, axis = watch.drift, actual.axis
     value, naive = value_of(drift.metric, means)
-    first = max(watch.first, int(actual.panel.starts.min()))
+    first = max(watch.first, actual.oldest)
     return Alarm(
         drift=drift,
         value=value,

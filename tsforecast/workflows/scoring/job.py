@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from tsforecast.errors import DataError
 from tsforecast.evaluation.metrics import METRICS, nominal_coverage
 from tsforecast.evaluation.tally import OF_STEPS, OF_WINDOWS, Means, Tally, values_of
 from tsforecast.series.isolate import Failure
-from tsforecast.series.panel import BoolArray, FloatArray
+from tsforecast.series.panel import BoolArray, FloatArray, IntArray, Panel
 from tsforecast.storage.archive import Entry
-from tsforecast.workflows.scoring.actual import Actual, read_actual
+from tsforecast.workflows.scoring.actual import Actual, actual_values, own_ends
 from tsforecast.workflows.scoring.alarm import (
     Alarm,
     Watched,
@@ -158,6 +158,7 @@ def score_job(
     alarms: Sequence[Drift] | None,
     problems: dict[str, None],
     *,
+    archive: Path,
     drop_last: int | None = None,
     as_of: str | None = None,
 ) -> JobScores:
@@ -168,6 +169,7 @@ def score_job(
         source: the actual values; None reads where the job read.
         alarms: to be watched; None takes the one that was recorded with the newest forecasts.
         problems: gets a sentence for each file that has to be left out.
+        archive: the folder they are in; rows that are too many for memory go to one beside it.
         drop_last: newest steps that are not complete; None takes what the job left out.
         as_of: later values are not known; None for all.
 
@@ -178,13 +180,13 @@ def score_job(
     """
     newest = entries[-1]
     metadata = newest.issued.metadata
-    actual = read_actual(newest, source, drop_last=drop_last, as_of=as_of)
     season = _season_length(newest)
-    periods = Periods(actual.panel.axis, season)
-    watches = [watched(one, actual) for one in (recorded(metadata) if alarms is None else alarms)]
     sums = _Sums()
-    for low in range(0, actual.panel.n_series, SHARD):
-        _score_shard(sums, entries, actual, periods, watches, low, problems)
+    with actual_values(newest, source, beside=archive, drop_last=drop_last, as_of=as_of) as actual:
+        periods = Periods(actual.axis, season)
+        watches = [watched(one, actual) for one in (recorded(metadata) if alarms is None else alarms)]
+        for shard in _shards(actual):
+            _score_shard(sums, entries, actual, shard, periods, watches, problems)
     trend = {periods.text(key): means for key, means in _in_order(sums.trend)}
     by_lead_time = dict(_in_order(sums.by_lead_time))
     of_alarms = sums.alarms.means()
@@ -213,32 +215,62 @@ def score_job(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shard:
+    """Some series, in the order of their names.
+
+    Attributes:
+        panel: their actual values.
+        own_end: position of each series' newest known value, ``(n_series,)``.
+        first: their names are not before this one; None for the first shard.
+        before: their names are before this one; None for the last shard.
+    """
+
+    panel: Panel
+    own_end: IntArray
+    first: str | None
+    before: str | None
+
+
+def _shards(actual: Actual) -> Iterator[_Shard]:
+    """All series, so many at a time; whatever name an archive has falls between the bounds of one shard."""
+    first: str | None = None
+    waiting: Panel | None = None
+    for panel in actual.panels():
+        for low in range(0, panel.n_series, SHARD):
+            some = panel.select(np.arange(low, min(low + SHARD, panel.n_series)))
+            if waiting is not None:
+                before = some.unique_ids[0]
+                yield _Shard(waiting, own_ends(waiting), first, before)
+                first = before
+            waiting = some
+    if waiting is not None:
+        yield _Shard(waiting, own_ends(waiting), first, None)
+
+
 def _score_shard(
     sums: _Sums,
     entries: Sequence[Entry],
     actual: Actual,
+    shard: _Shard,
     periods: Periods,
     watches: Sequence[Watched],
-    low: int,
     problems: dict[str, None],
 ) -> None:
-    """Counts up everything that was forecast of some series, from one place in their order on."""
-    ids = actual.panel.unique_ids
-    high = min(low + SHARD, len(ids))
-    names = pd.Index(ids[low:high], dtype="str")
-    bounds = {"first": ids[low] if low else None, "before": ids[high] if high < len(ids) else None}
+    """Counts up everything that was forecast of some series."""
+    names = pd.Index(shard.panel.unique_ids, dtype="str")
     for tally in sums.tallies:
         tally.begin(len(names))
     seen: dict[int, BoolArray] = {}
     for entry in reversed(entries):  # the newest first: it counts where a forecast was issued again
         try:
-            rows = read_rows(entry, names, actual.panel.axis, **bounds)
+            rows = read_rows(entry, names, actual.axis, first=shard.first, before=shard.before)
         except DataError as error:
             if entry.path.exists():  # else it has expired since
                 problems[str(error)] = None
             continue
         rows = _newest_only(sums.counts, rows, seen)
-        y, rows = _matched(sums.counts, rows, actual, low)
+        y, rows = _matched(sums.counts, rows, actual, shard)
         if len(rows):
             _count_up(sums, entry, rows, y, periods, watches)
     _end_shard(sums, names, watches)
@@ -261,15 +293,15 @@ def _newest_only(counts: Counts, rows: Rows, seen: dict[int, BoolArray]) -> Rows
     return rows[kept]
 
 
-def _matched(counts: Counts, rows: Rows, actual: Actual, low: int) -> tuple[FloatArray, Rows]:
+def _matched(counts: Counts, rows: Rows, actual: Actual, shard: _Shard) -> tuple[FloatArray, Rows]:
     """The actual values of the steps that have one, and these; says of the others why not."""
-    panel, series = actual.panel, rows.series + low
+    panel, series = shard.panel, rows.series
     step = rows.position - panel.starts[series]
     inside = (step >= 0) & (step < panel.lengths[series])
     y = np.where(inside, panel.y[np.where(inside, panel.offsets[series] + step, 0)], np.nan)
     known = ~np.isnan(y)
     ahead = ~known & (rows.position > actual.newest)
-    late = ~known & ~ahead & (rows.position > actual.own_end[series])
+    late = ~known & ~ahead & (rows.position > shard.own_end[series])
     gone = ~known & (step < 0) & ~ahead & ~late
     counts.steps += len(rows)
     counts.scored += int(known.sum())
