@@ -9,13 +9,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from synthetic import config, seasonal_frame
+from synthetic import config, panel_of, seasonal_frame
 from test_cli import tsforecast
 
 from tsforecast.config.schema import Config
@@ -148,12 +149,16 @@ class Spy:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.panels: list[Panel] = []
+        self.begun: list[FittedModel] = []
         self.models: list[FittedModel] = []
+        self.known: list[dict[str, Any]] = []
         self._learn_on = workflow.learn_on
         monkeypatch.setattr(workflow, "learn_on", self)
 
     def __call__(self, model: FittedModel, panel: Panel, *arguments: Any, **known: Any) -> FittedModel:
         self.panels.append(panel)
+        self.begun.append(model)
+        self.known.append(known)
         self.models.append(self._learn_on(model, panel, *arguments, **known))
         return self.models[-1]
 
@@ -171,6 +176,9 @@ def test_the_challenger_sees_the_newest_window_only_after_it_has_won(
     judged, final = spy.panels
     assert set(judged.lengths) == {102}
     assert set(final.lengths) == {108}
+    assert spy.begun[1] is spy.models[0], "goes on from where it won"
+    for panel, known in zip(spy.panels, spy.known, strict=True):
+        assert (known["since"] - panel.offsets[:-1]).tolist() == [72, 72, 72], "what is new is learned most"
     other = first(108)
     newest = other.groupby("unique_id").cumcount() >= 102
     other.loc[newest, "y"] *= 3
@@ -190,6 +198,39 @@ def test_without_a_final_fit_the_newest_window_stays_unseen_and_is_new_next_time
     assert updated.replaced
     assert len(spy.panels) == 1
     assert update(run, first(90)).n_new == updated.window == 6
+
+
+@pytest.mark.usefixtures("winning")
+def test_each_update_draws_other_windows_than_the_one_before(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(monkeypatch)
+    update(run, first(90))
+    update(run, first(108))
+    assert [known["seed"] for known in spy.known] == [1, 1, 2, 2]
+
+
+@pytest.mark.usefixtures("winning")
+def test_a_series_without_new_rows_is_no_judge(run: Path) -> None:
+    frame = first(108)
+    ended = (frame["unique_id"] == "s2") & (frame.groupby("unique_id").cumcount() >= 72)
+    updated = update(run, frame[~ended])
+    assert updated.scores is not None
+    assert updated.scores.n_series == 2
+
+
+def test_rows_that_are_new_are_no_more_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the old rows of a series are not there any more, those of the series before it are none of its own."""
+    panel = replace(panel_of(range(8), range(5), range(6)), starts=np.array([0, 20, 3]))
+    monkeypatch.setattr(workflow, "learned_until", lambda *_: {"s0": 4, "s1": 9})
+    assert workflow._new_rows(SimpleNamespace(), panel).tolist() == [3, 5, 6]  # type: ignore[arg-type]
+
+
+def test_a_window_shorter_than_the_horizon_needs_twenty_values() -> None:
+    run: Any = SimpleNamespace(config=SimpleNamespace(horizon=12))
+    assert workflow._why_wait(run, np.full(5, 8), 8, 4, is_asked=False) == ""
+    assert "too few to tell" in workflow._why_wait(run, np.array([8, 8, 8, 8, 3]), 8, 4, is_asked=False)
+    assert workflow._why_wait(run, np.array([24]), 24, 12, is_asked=False) == ""
 
 
 @pytest.mark.usefixtures("winning")
