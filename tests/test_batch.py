@@ -615,6 +615,23 @@ When the cause is mended, run the same command again: forecasts that are finishe
     )
 
 
+def test_a_series_that_a_training_leaves_out_is_told_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    change(tmp_path, "run: runs/sales", "run: runs/sales\n    config: sales.yaml")
+    spoil(tmp_path, "s2")
+
+    assert tsforecast("batch", "jobs.yaml") == 5
+
+    told = capfd.readouterr().err.splitlines()
+    assert [line[: line.index(" (")] for line in told if "'s2'" in line] == [
+        "  sales: partly done, 4 series as of 2015-03-31: 1 series failed: 's2'",
+        "sales, training: 1 series left out: 's2'",
+    ]
+
+
 def test_old_forecasts_are_forgotten_as_keep_says(night: Path) -> None:
     change(night, "data: sales.csv", "data: sales.csv\n    keep: {archive: 3d, partitions: 2d}")
     assert tsforecast("batch", "jobs.yaml", "--backfill", "2015-03-20..2015-03-30") == 0

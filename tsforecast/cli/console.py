@@ -150,13 +150,15 @@ def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.H
 
 
 def _say_which_job(record: logging.LogRecord) -> bool:
-    """Puts the job in front of a message that is about one, once."""
+    """Puts the job, and what is done for it, in front of a message that is about one, once."""
     from tsforecast.workflows.nightly.status import CONTEXT
 
-    job = CONTEXT.get().get("job", "")
+    about = CONTEXT.get()
+    job = about.get("job", "")
     if job and "job" not in record.__dict__:  # each handler asks
         record.__dict__["job"] = job
-        record.msg, record.args = f"{job}: {record.getMessage()}", None
+        place = ", ".join(about[name] for name in ("job", "doing") if name in about)
+        record.msg, record.args = f"{place}: {record.getMessage()}", None
     return True
 
 
