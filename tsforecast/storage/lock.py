@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,14 @@ def _one(
         try:
             _sign(target, command)
         except OSError:
-            lock.release()
+            with suppress(OSError):
+                lock.release()
             raise
     try:
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # the end of this process lets go of it
+            lock.release()
 
 
 def _acquire(lock: FileLock, target: Path, *, deadline: float | None, tell: Callable[[str], None]) -> None:

@@ -175,8 +175,8 @@ def upsert(address: Address, issue: Issue) -> None:
         raise ConfigError(f"{address.name}: {_found(address, error)}; check the URL.") from None
     except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
         raise ResourceError(
-            f"{address.name}: not written ({_found(address, error)}); its rows are what they were. "
-            f"{CHECK_FILE if file else CHECK_SERVER}, and run again."
+            f"{address.name}: not written ({_found(address, error)}); its rows are what they were, or (where only the "
+            f"end is not confirmed) all new. {CHECK_FILE if file else CHECK_SERVER}, and run again."
         ) from None
     except sqlalchemy.exc.DBAPIError as error:
         raise ConfigError(
