@@ -194,7 +194,7 @@ def tried(place: Path, name: str, call: str, nth: int, fault: str) -> str:
         raise SystemExit(f"{where}: neither the old nor the new: {found!r:.200}\n{said}\n{log}")
     if fault != "SIGKILL":
         right = [NEW] if code == 0 or "written, but" in said else [before]
-        right += [NEW] if "end is not confirmed" in said else []
+        right += [NEW] if "or all are new" in said else []
         if code not in (0, 2, 7, 75) or found not in right:
             raise SystemExit(f"{where}: exit code {code}, and found is {found!r:.9}\n{said}\n{log}")
     forked(lambda: WRITERS[name](place / "work", NEW))
