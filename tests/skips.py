@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["can_mount", "objection"]
+__all__ = ["can_mount", "can_trace", "faketime_library", "objection"]
 
 REPOSITORY = Path(__file__).parents[1]
 REASON = re.compile(r"needs (?:an? )?(?P<thing>\S+)")
@@ -43,6 +43,22 @@ def can_mount() -> bool:
     return mounted.returncode == 0
 
 
+def faketime_library() -> Path | None:
+    """The library that gives a process another clock, where Debian puts it; None where there is none.
+
+    It is that for programs with threads, as torch makes them.
+    """
+    places = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/lib64/faketime", "/usr/local/lib/faketime")
+    found = (path for place in places for path in Path("/").glob(f"{place[1:]}/libfaketimeMT.so.1"))
+    return next(found, None)
+
+
+def can_trace() -> bool:
+    """Where processes may be watched, which some containers forbid, and calls of theirs made to fail."""
+    words = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=getcwd:error=EIO", "true"]
+    return shutil.which("strace") is not None and subprocess.run(words, capture_output=True).returncode == 0
+
+
 # Things that are neither a module, nor a program, nor a path from the repository's root.
 CONDITIONS: dict[str, Callable[[], bool]] = {
     "CUDA": has_cuda,
@@ -50,6 +66,8 @@ CONDITIONS: dict[str, Callable[[], bool]] = {
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
     "postgres": has_postgres,
     "tmpfs": can_mount,
+    "faketime": lambda: faketime_library() is not None,
+    "strace": can_trace,
     "non-root": lambda: hasattr(os, "geteuid") and os.geteuid() != 0,
 }
 

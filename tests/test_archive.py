@@ -303,6 +303,17 @@ def test_no_failure_of_the_disk_leaves_half_a_file(tmp_path: Path, exists: bool)
     assert files(archive) == [path]
 
 
+def test_a_folder_that_cannot_be_listed_is_one_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(module, "_turn", fail)
+    with pytest.raises(ResourceError, match="not written, the disk is full or failing"):
+        append(tmp_path / "archive", FIRST, forecasts())
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = append(tmp_path, FIRST, forecasts())
     before = path.read_bytes()

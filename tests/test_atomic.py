@@ -306,6 +306,15 @@ class TestFaults:
                 break
         assert not fault.failed
 
+    def test_an_error_without_a_number_is_one_of_the_disk(self, tmp_path: Path) -> None:
+        """As pyarrow raises it where a file cannot be closed."""
+        with (
+            pytest.raises(ResourceError, match=r"a.txt: not written, .* \(error closing file\)"),
+            replacing(tmp_path / "a.txt"),
+        ):
+            raise OSError("error closing file")
+        assert names(tmp_path) == []
+
     def test_a_full_disk_is_a_resource_error_and_keeps_the_old_file(self, tmp_path: Path) -> None:
         target = tmp_path / "a.txt"
         target.write_text("old")
@@ -451,6 +460,17 @@ class TestFolders:
             (folder / "text").write_text("new")
 
         assert names(tmp_path) == []
+
+    def test_a_target_that_cannot_be_looked_at_is_one_of_the_disk(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(path: Path) -> bool:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+        with staging_folder(tmp_path / "run") as folder, monkeypatch.context() as patched:
+            patched.setattr(Path, "exists", fail)
+            with pytest.raises(ResourceError, match="run: not written, the disk is full or failing"):
+                install_folder(folder, tmp_path / "run")
 
     def test_a_taken_name_is_refused_without_replace(self, tmp_path: Path) -> None:
         target = make_folder(tmp_path / "run", "old")

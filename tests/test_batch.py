@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -383,7 +384,10 @@ def test_old_data_is_refused_with_its_age(night: Path, capfd: pytest.CaptureFixt
     assert tsforecast("batch", "jobs.yaml") == 3
 
     told = capfd.readouterr().err
-    assert re.search(r"the newest row is of 2015-03-31, \d{4}\.\d days ago, and max_age is 2d", told)
+    assert re.search(
+        r"the newest row is of 2015-03-31, \d{4}\.\d days ago \(it is now 20..-..-.. ..:..\), and max_age is 2d",
+        told,
+    )
     assert outputs(night) == {}
 
 
@@ -406,6 +410,28 @@ def test_data_that_is_not_too_old_is_forecast(night: Path) -> None:
     change(night, "data: sales.csv", "data: sales.csv\n    max_age: 2d")
 
     assert tsforecast("batch", "jobs.yaml") == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "minutes", "code"), [("Pacific/Kiritimati", -60, 3), ("Pacific/Pago_Pago", 60, 0)]
+)
+def test_rows_without_a_zone_are_on_the_clock_of_the_machine(
+    zone: str, minutes: int, code: int, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """14 hours before and 11 hours behind UTC: there the age of a row would be another."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        frame, now = write_data(night), pd.Timestamp.now()
+        frame["ds"] += now.normalize() - pd.Timedelta("1D") - frame["ds"].max()
+        age = int((now - frame["ds"].max()) / pd.Timedelta("1min"))
+        frame.to_csv(night / "sales.csv", index=False)
+        change(night, "data: sales.csv", f"data: sales.csv\n    max_age: {age + minutes}m")
+
+        assert tsforecast("batch", "jobs.yaml") == code
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_run_is_trained_where_there_is_none_and_again_when_it_is_due(
@@ -605,24 +631,42 @@ def test_the_mail_of_a_bad_night_says_what_happened_where_and_what_to_do(
     assert tsforecast("batch", "jobs.yaml") == 5
 
     out, err = capfd.readouterr()
-    days = f"{(pd.Timestamp.now() - pd.Timestamp(NEWEST)) / pd.Timedelta('1D'):.1f}"
     assert out == ""
-    said = err.replace(str(night), "/srv").replace(days, "4.2")
+    ago = r"[\d.]+ days ago \(it is now 20..-..-.. ..:..\)"
+    said = re.sub(ago, "4.2 days ago (it is now 2015-04-04 04:48)", err.replace(str(night), "/srv"))
     assert (
         said
         == """\
 3 jobs: 2 failed, 1 partly done (exit code 5)
   sales: partly done, 4 series as of 2015-03-31: 1 series failed: 's2' (V401: line 185, \
 column 'y': 'abc' is not a number).
-  web: failed, exit code 3: /srv/sales.csv: the newest row is of 2015-03-31, 4.2 days ago, and max_age is 2d; \
-nothing was forecast. Look why no new rows came, or raise max_age.
+  web: failed, exit code 3: /srv/sales.csv: the newest row is of 2015-03-31, 4.2 days ago (it is now \
+2015-04-04 04:48), and max_age is 2d; nothing was forecast. Look why no new rows came, or raise max_age.
   stock: failed, exit code 4: /srv/runs/stock: no such run folder, and the job has no config to train it from; \
 add config:, or train it with `tsforecast train`.
-All series that failed: /srv/jobs.failures.csv
+All series that failed: /srv/jobs.failures.csv. Mend their rows, or say with data.repair or on_bad_series what is \
+done about such.
 Status: /srv/jobs.status.json
 When the cause is mended, run the same command again: forecasts that are finished are not made twice.
 """
     )
+
+
+def test_a_series_that_a_training_leaves_out_is_told_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    change(tmp_path, "run: runs/sales", "run: runs/sales\n    config: sales.yaml")
+    spoil(tmp_path, "s2")
+
+    assert tsforecast("batch", "jobs.yaml") == 5
+
+    told = capfd.readouterr().err.splitlines()
+    assert [line[: line.index(" (")] for line in told if "'s2'" in line] == [
+        "  sales: partly done, 4 series as of 2015-03-31: 1 series failed: 's2'",
+        "sales, training: 1 series left out: 's2'",
+    ]
 
 
 def test_old_forecasts_are_forgotten_as_keep_says(night: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("random_kills.py")
-COMMANDS = ["train", "train over a run", "predict", "update", "rollback", "report"]
+COMMANDS = ["train", "train over a run", "predict", "update", "rollback", "report", "score", "batch"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

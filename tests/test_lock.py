@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from faults import failing
 
 from tsforecast.errors import ConfigError, LockedError
 from tsforecast.storage.lock import holder_of, lock_path, locked
@@ -153,3 +156,9 @@ def test_a_place_where_no_lock_can_be_made_is_refused(tmp_path: Path) -> None:
         locked([tmp_path / "file" / "a"], command="mine"),
     ):
         raise AssertionError("got in")
+
+
+def test_a_lock_that_cannot_be_let_go_of_does_not_undo_what_was_done(tmp_path: Path) -> None:
+    with failing(fcntl, "flock", nth=2, code=errno.EIO) as call, locked([tmp_path / "a"], command="a"):
+        assert not call.failed
+    assert call.failed

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from disks import prepared, sweep
 from skips import can_mount
 from test_cli import tsforecast
 from test_update import always_wins, content, first, trained
@@ -93,6 +94,23 @@ def test_a_training_on_disks_of_every_size_leaves_a_run_or_nothing(
             assert run.exists() == (codes[-1] == 0)
             if codes[-1] == 0:
                 assert verify_run(run) == []
+    assert codes[0] == 7
+    assert codes[-1] == 0
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows, runs, jobs and an archive, from which commands write to a disk."""
+    return prepared(tmp_path_factory.mktemp("stock") / "ground")
+
+
+@pytest.mark.parametrize("kind", [pytest.param("disk", marks=needs_tmpfs), "file size"])
+@pytest.mark.parametrize("name", ["batch", "predict", "predict to Parquet", "score", "report"])
+def test_outputs_on_disks_of_every_size_are_the_old_ones_or_the_new_ones(
+    name: str, kind: str, stock: Path, tmp_path: Path
+) -> None:
+    """What a run leaves behind, and that it can be made up for, is looked at in disks.py."""
+    codes = list(sweep(name, stock, tmp_path / "place", kind=kind, sizes=(0, 4096, 33_554_432)).values())
     assert codes[0] == 7
     assert codes[-1] == 0
 

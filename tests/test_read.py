@@ -273,6 +273,15 @@ def test_rows_of_another_width_than_the_header_are_refused(tmp_path: Path, rows:
         read(tmp_path, "ds,y\n" + rows)
 
 
+def test_a_file_that_ends_within_a_row_is_said_to_be_broken_off(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match="line 3: 1 field, expected 2 as in the header, and the file ends there"
+    ):
+        read(tmp_path, "ds,y\n2024-01-01,1\n2024-0")
+    with pytest.raises(DataError, match="line 2: 1 field, expected 2 as in the header; correct or remove"):
+        read(tmp_path, "ds,y\n2024-01-0\n2024-01-02,1\n")
+
+
 def test_a_quote_that_is_never_closed_is_refused_where_it_opens(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 3: a quote is opened and never closed"):
         read(tmp_path, 'ds,y,note\n2024-01-01,1,a\n2024-01-02,2,"b\n2024-01-03,3,c\n')

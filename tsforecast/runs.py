@@ -213,7 +213,7 @@ def new_run(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         check_target(path, overwrite=overwrite)  # another run may have come first
         with output_errors(path):
             write_manifest(folder)
-        install_folder(folder, target, replace=target.exists())
+        install_folder(folder, target)
 
 
 def write_model(folder: Path, *, model: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:

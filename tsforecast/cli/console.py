@@ -196,20 +196,21 @@ def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.H
 
 
 class _Words(logging.Formatter):
-    """Puts the job in front of a message that is about one."""
+    """Puts the job, and what is done for it, in front of a message that is about one."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
-        if job := record.__dict__.get("job"):
-            record.message = f"{job}: {record.message}"
+        if place := ", ".join(record.__dict__[name] for name in ("job", "doing") if name in record.__dict__):
+            record.message = f"{place}: {record.message}"
         return super().formatMessage(record)
 
 
 def _say_which_job(record: logging.LogRecord) -> bool:
-    """Notes which job a message is about, for one that is held back is told later."""
+    """Notes which job a message is about, and what is done for it: one that is held back is told later."""
     from tsforecast.workflows.nightly.status import CONTEXT
 
-    if job := CONTEXT.get().get("job"):
-        record.__dict__["job"] = job
+    for name in ("job", "doing"):
+        if about := CONTEXT.get().get(name):
+            record.__dict__.setdefault(name, about)
     return True
 
 

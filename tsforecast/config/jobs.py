@@ -218,7 +218,9 @@ class JobConfig(Section):
         description="Steps to forget at the end of each series, such as the day that is not over.",
     )
     max_age: Age | None = Field(
-        default=None, description="Oldest that the newest row may be; older data is refused (3)."
+        default=None,
+        description="Oldest that the newest row may be, from its timestamp on; older data is refused (3). A timestamp "
+        "without a zone is on the clock of the machine.",
     )
     on_bad_series: BadSeriesPolicy | None = Field(
         default=None,

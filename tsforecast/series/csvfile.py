@@ -368,8 +368,14 @@ def has_quotes(file: CsvFile) -> bool:
 def _refuse_first_fault(file: CsvFile, numbers: Sequence[str]) -> None:
     """Refuses the first thing wrong, in the order of the lines."""
     places = [(file.columns.index(column), column) for column in numbers]
-    for line, cells in islice(file.records(), 1, None):
+    records = islice(file.records(), 1, None)
+    for line, cells in records:
         if fault := wrong_width(file, cells):
+            if len(cells) < len(file.columns) and next(records, None) is None:
+                fault = (
+                    f"{fault.partition(';')[0]}, and the file ends there, as one does that is still being written or "
+                    "was broken off; look whether it is whole, else correct or remove the line"
+                )
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F106")
         if fault := undecoded(file, cells):
             raise DataError(f"{file.name}: line {line}: {fault}.", code="F108")

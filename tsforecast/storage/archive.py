@@ -143,10 +143,11 @@ def append(archive: Path, issued: Issued, table: Table) -> Path:
     if fault := _fault_of(table.schema):
         raise ValueError(fault)
     folder = _folder_of(archive, issued.job, issued.as_of)
+    path = folder / f"{issued.run_key}.parquet"
     with output_errors(archive):
         folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{issued.run_key}.parquet"
-    document = _document(issued, turn=_turn(folder, path))
+        turn = _turn(folder, path)
+    document = _document(issued, turn=turn)
     schema = _with_keys(table.schema.empty_table(), issued).schema
     schema = schema.with_metadata({**(table.schema.metadata or {}), METADATA: document})
     with (

@@ -44,9 +44,10 @@ __all__ = [
     "write_text",
 ]
 
-# The place was right when the writing began: the disk failed, filled up or went away since.
+# The place was right when the writing began: the disk failed, filled up or went away since. pyarrow gives no number
+# where it cannot close a file.
 _DISK_ERRORS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENOMEM}
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENOMEM, None}
 )
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 _TOKEN_BYTES = 8
@@ -131,7 +132,7 @@ def replaced_folder(target: Path, *, ours: Sequence[str]) -> Iterator[Path]:
     with staging_folder(target.absolute()) as folder:
         yield folder
         refuse_strangers(target, ours=ours)
-        install_folder(folder, target.absolute(), replace=target.exists())
+        install_folder(folder, target.absolute())
 
 
 def refuse_strangers(target: Path, *, ours: Sequence[str]) -> None:
@@ -170,13 +171,13 @@ def refuse_unwritable(target: Path, *, name: Path) -> None:
         raise ConfigError(f"{name}: nothing can be written in {str(ground)!r}; choose another folder.")
 
 
-def install_folder(temporary: Path, target: Path, *, replace: bool) -> None:
+def install_folder(temporary: Path, target: Path, *, replace: bool | None = None) -> None:
     """Flush a finished folder to the disk and give it its name in one step.
 
     Args:
         temporary: folder beside ``target``, from `staging_folder`; after a replacement it is the old one.
         target: the final name.
-        replace: exchange with the folder that stands there; without it, ``target`` must be free.
+        replace: exchange with the folder that stands there; False: ``target`` must be free; None: if one is there.
 
     Raises:
         ConfigError: ``target`` is taken, or cannot be written.
@@ -184,7 +185,7 @@ def install_folder(temporary: Path, target: Path, *, replace: bool) -> None:
     """
     with output_errors(target):
         _fsync_tree(temporary)
-        if replace:
+        if target.exists() if replace is None else replace:
             _exchange(temporary, target)
         else:
             temporary.rename(target)

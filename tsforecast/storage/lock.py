@@ -81,7 +81,8 @@ def _one(
         try:
             _sign(target, command)
         except OSError:
-            lock.release()
+            with suppress(OSError):
+                lock.release()
             raise
     try:
         yield
@@ -90,7 +91,8 @@ def _one(
             _unmake(made)
         raise
     finally:
-        lock.release()
+        with suppress(OSError):  # the end of this process lets go of it
+            lock.release()
 
 
 def _unmake(made: list[Path]) -> None:

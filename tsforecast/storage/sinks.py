@@ -41,6 +41,8 @@ KEY = ("job", "as_of", "unique_id", "ds")
 UPSERTS = ("sqlite", "postgresql")
 # SQLite waits so long for another writer.
 WAITS: dict[str, dict[str, Any]] = {**CONNECT, "sqlite": {"timeout": 30}}
+CHECK_FILE = "Check that its disk has room, that you may write there and that nobody else holds it"
+CHECK_SERVER = "Check that the database runs and lets you in"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,8 +190,8 @@ def upsert(address: Address, issue: Issue) -> None:
         raise ConfigError(f"{address.name}: {_found(address, error)}; check the URL.") from None
     except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
         raise ResourceError(
-            f"{address.name}: not written ({_found(address, error)}); its rows are what they were. Check that the "
-            "database runs and lets you in, and run again."
+            f"{address.name}: not written ({_found(address, error)}); its rows are what they were, or all are new. "
+            f"{CHECK_FILE if file else CHECK_SERVER}, and run again."
         ) from None
     except sqlalchemy.exc.DBAPIError as error:
         raise ConfigError(

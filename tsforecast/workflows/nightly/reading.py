@@ -127,18 +127,13 @@ def refuse_old(job: JobConfig, newest: str, source: str) -> None:
     if newest.lstrip("+-").isdigit():
         raise ConfigError("max_age is about time, and the data counts steps; remove it.")
     moment = pd.Timestamp(newest)
-    age = pd.Timestamp(_clock()).tz_convert(moment.tz or _clock().tzinfo) - (
-        moment if moment.tz is not None else moment.tz_localize(_clock().tzinfo)
-    )
-    if age > age_of(job.max_age):
+    now = pd.Timestamp.now(tz=moment.tz)  # rows without a zone are on the clock of this machine
+    if now - moment > age_of(job.max_age):
+        days = (now - moment) / pd.Timedelta(days=1)
         raise DataError(
-            f"{name_of(source)}: the newest row is of {newest}, {age / pd.Timedelta(days=1):.1f} days ago, and max_age "
-            f"is {job.max_age}; nothing was forecast. Look why no new rows came, or raise max_age."
+            f"{name_of(source)}: the newest row is of {newest}, {days:.1f} days ago (it is now {now:%Y-%m-%d %H:%M}), "
+            f"and max_age is {job.max_age}; nothing was forecast. Look why no new rows came, or raise max_age."
         )
-
-
-def _clock() -> pd.Timestamp:
-    return pd.Timestamp.now(tz="UTC")
 
 
 def source_of(work: Work, run: LoadedRun) -> str:

@@ -26,7 +26,10 @@ def summary(document: dict[str, Any], status: Path) -> str:
     if document.get("message"):
         lines.append(f"  {document['message']}")
     if document.get("failures"):
-        lines.append(f"All series that failed: {document['failures']}")
+        lines.append(
+            f"All series that failed: {document['failures']}. Mend their rows, or say with data.repair or "
+            "on_bad_series what is done about such."
+        )
     lines.append(f"Status: {status}")
     if document.get("log"):
         lines.append(f"Log: {document['log']}")

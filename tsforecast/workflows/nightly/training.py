@@ -19,6 +19,7 @@ from tsforecast.training.checkpoint import load_checkpoint
 from tsforecast.workflows.nightly.reading import newest_row, refuse_old
 from tsforecast.workflows.nightly.retrain import reason_to_train
 from tsforecast.workflows.nightly.shards import as_of_text
+from tsforecast.workflows.nightly.status import said_of
 from tsforecast.workflows.nightly.work import Work
 from tsforecast.workflows.predict import LoadedRun, load_run
 
@@ -132,10 +133,11 @@ def _train(work: Work, config: Config, *, overwrite: bool, cut: Cut) -> None:
 
 @contextmanager
 def _said_to_train(work: Work) -> Iterator[None]:
-    """The status says so while the block runs."""
+    """Status and messages say so while the block runs: a series left out here is told of the forecast as well."""
     work.status.job(work.job.name, doing="training")
     try:
-        yield
+        with said_of(doing="training"):
+            yield
     finally:
         work.status.job(work.job.name, doing=None)
 
