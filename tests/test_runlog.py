@@ -173,7 +173,7 @@ KILLED = """
 import os, signal, sys
 from tsforecast.workflows.nightly import job
 from tsforecast.cli.main import run
-job._read = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+job.reading = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
 sys.argv = ["tsforecast", "batch", "jobs.yaml"]
 run()
 """
