@@ -181,6 +181,7 @@ def test_a_password_on_the_command_line_is_not_kept(job: Path, monkeypatch: pyte
         data_hash="",
     )
     assert "geheim" not in json.dumps(receipt)
+    assert "geheim" not in Started(words).shown  # which a lock file keeps
 
 
 def test_trained_again_it_is_the_same_to_the_last_bit(job: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tsforecast.cli.console import PARTLY_DONE, LogFile, Quiet, Verbose, print_data, start_messages
 
+if TYPE_CHECKING:
+    from tsforecast.workflows.score import Scored
+
 __all__ = ["score"]
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -68,32 +74,57 @@ def score(
     """
     start_messages(quiet=quiet, verbose=verbose, log_file=log_file)
 
-    import json
-    import logging
-
     from tsforecast.config.drift import parse_alarm
-    from tsforecast.errors import ConfigError, QualityGateError
     from tsforecast.workflows.score import score as score_archive
-    from tsforecast.workflows.scoring import words
 
-    log = logging.getLogger(__name__)
     alarms = None if alarm is None else [parse_alarm(one) for one in alarm if one != "none"]
+    _check_outputs(archive, out, page)
+    found = score_archive(archive, data, job=job, since=since, drop_last=drop_last, alarms=alarms)
+    _tell(found, as_json=as_json)
+    _write(found, out, page)
+    _judge(found)
+
+
+def _check_outputs(archive: Path, out: Path | None, page: Path | None) -> None:
+    """Refuses now what could not be written after the work."""
+    from tsforecast.errors import ConfigError
+    from tsforecast.workflows.scoring.words import check_output
+
     for option, path in (("--out", out), ("--page", page)):
         if path is not None:
-            words.check_output(option, path, archive)
+            check_output(option, path, archive)
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--page: {str(page)!r} would be {page.suffix!r}; a page is written as .html.")
-    found = score_archive(archive, data, job=job, since=since, drop_last=drop_last, alarms=alarms)
-    for sentence in words.warnings(found):
+
+
+def _tell(found: Scored, *, as_json: bool) -> None:
+    """Warnings to stderr, the scores to stdout."""
+    import json
+
+    from tsforecast.workflows.scoring.words import scored_json, text, warnings
+
+    for sentence in warnings(found):
         log.warning("%s", sentence)
-    print_data(json.dumps(words.scored_json(found), indent=2) + "\n" if as_json else words.text(found))
+    print_data(json.dumps(scored_json(found), indent=2) + "\n" if as_json else text(found))
+
+
+def _write(found: Scored, out: Path | None, page: Path | None) -> None:
+    """The tables and the page that were asked for."""
     if out is not None:
-        words.write(out, found)
+        from tsforecast.workflows.scoring.words import write
+
+        write(out, found)
     if page is not None:
         from tsforecast.workflows import report
         from tsforecast.workflows.reporting.archive import archive_page
 
         report.write(page, archive_page(found))
+
+
+def _judge(found: Scored) -> None:
+    """The end of the command: an alarm is exit code 6, something that could not be scored 5."""
+    from tsforecast.errors import QualityGateError
+
     if found.raised:
         raise QualityGateError("\n".join(found.alarm_texts))
     if found.is_partial:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from tsforecast.config.durations import duration_of
 from tsforecast.config.words import nearest_word
 from tsforecast.errors import ConfigError
 
@@ -17,8 +18,8 @@ __all__ = ["DRIFT_METRICS", "Drift", "parse_alarm", "span_of"]
 DriftMetric = Literal["mase", "mae", "smape", "wape", "wql", "bias", "relative_bias", "coverage", "skill"]
 DRIFT_METRICS: tuple[str, ...] = get_args(DriftMetric)
 
-SPAN = re.compile(r"(\d{1,6})(h|d|w)?")
-HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+STEPS = re.compile(r"[0-9]{1,6}")
+SPAN_UNITS = "hdw"
 
 
 class Drift(BaseModel):
@@ -58,14 +59,13 @@ def span_of(text: str) -> timedelta | int:
     Raises:
         ValueError: it is none.
     """
-    match = SPAN.fullmatch(text)
-    if match is None or int(match[1]) == 0:
+    span: timedelta | int | None = int(text) if STEPS.fullmatch(text) else duration_of(text, SPAN_UNITS)
+    if not span or "." in text:
         raise ValueError(
             f"{text!r} is not a stretch of time; write hours as 36h, days as 14d, weeks as 4w, or a number of steps "
             "where time is an integer"
         )
-    number = int(match[1])
-    return number if match[2] is None else timedelta(hours=number * HOURS[match[2]])
+    return span
 
 
 def parse_alarm(text: str) -> Drift:

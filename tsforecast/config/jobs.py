@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from tsforecast.config.check import checked
 from tsforecast.config.document import Kind
 from tsforecast.config.drift import Drift
+from tsforecast.config.durations import duration_of, form_of
 from tsforecast.config.load import absolute_path, read_draft
 from tsforecast.config.location import STDIN, is_url, kind_of, without_secrets
 from tsforecast.config.schema import BadSeriesPolicy, Level, Section, Text
@@ -42,9 +43,8 @@ JOBS = Kind(
     keys="`jobs:` and `archive:`",
 )
 AS_OF = "{as_of}"  # in the path of a CSV file: one file for each
-AGE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([mhdw])"
+AGE_UNITS = "mhdw"
 COUNT_OR_SHARE = r"(?:([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%)"
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Schedule = Literal["daily", "weekly", "monthly", "quarterly"]
 
@@ -55,10 +55,10 @@ def age_of(text: str) -> timedelta:
     Raises:
         ValueError: it is none.
     """
-    match = re.fullmatch(AGE, text)
-    if match is None or not float(match[1]):
+    age = duration_of(text, AGE_UNITS)
+    if not age:
         raise ValueError(f"{text[:60]!r} is no age; write a number with m, h, d or w, such as 36h or 2d")
-    return timedelta(**{UNITS[match[2]]: float(match[1])})
+    return age
 
 
 def failure_limit(limit: int | str, n_series: int) -> int:
@@ -87,7 +87,9 @@ def _limit(limit: int | str) -> int | str:
 
 # The patterns are for editors: what refuses a value here says more than that it does not match.
 Age = Annotated[
-    str, Field(title="an age such as 2d", json_schema_extra={"pattern": rf"^{AGE}$"}), AfterValidator(_age)
+    str,
+    Field(title="an age such as 2d", json_schema_extra={"pattern": f"^{form_of(AGE_UNITS)}$"}),
+    AfterValidator(_age),
 ]
 Share = Annotated[
     str, Field(title="a share such as 5%", json_schema_extra={"pattern": rf"^{COUNT_OR_SHARE}$"})

@@ -26,10 +26,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from tsforecast.config.durations import form_of
 from tsforecast.config.location import kind_of, without_secrets
 
 __all__ = [
     "ASK",
+    "BUDGET_UNITS",
     "CALENDAR_FEATURES",
     "CELLS_WITH",
     "CELL_NAMES",
@@ -57,6 +59,8 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
+
+BUDGET_UNITS = "smh"
 
 Auto = Literal["auto"]
 CalendarFeature = Literal[
@@ -118,7 +122,7 @@ StepsOrZero = Annotated[int, Field(ge=0, le=MAX_STEPS_IN_TIME)]
 Updates = Annotated[int, Field(ge=1, le=10_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Duration = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?[smh]$")]
+Duration = Annotated[str, Field(pattern=f"^{form_of(BUDGET_UNITS)}$")]
 Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Gain = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsforecast.config.schema import UNCENTERED_SCALINGS, Config, ModelConfig
+from tsforecast.config.durations import duration_of
+from tsforecast.config.schema import BUDGET_UNITS, UNCENTERED_SCALINGS, Config, ModelConfig
 from tsforecast.config.words import listed
 from tsforecast.errors import DataError
 from tsforecast.evaluation.baselines import seasonal_naive
@@ -79,7 +80,6 @@ ENOUGH_WINDOWS = 60
 ENOUGH_TO_JUDGE = 8
 # A budget in time is at least so many steps, however short it is.
 LEAST_STEPS = 10
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 # Steps by which the time of a training is estimated.
 TIMED_STEPS = 10
 # Seeds of the members of an ensemble lie so far apart that those of seeds 1, 2, 3 are not the same.
@@ -270,7 +270,9 @@ def _seconds_per_validation(ground: _Ground, network: Network) -> float:
 
 def seconds_of(duration: str) -> float:
     """Seconds of a duration such as ``60s``, ``5m`` or ``1h``."""
-    return float(duration[:-1]) * UNITS[duration[-1]]
+    length = duration_of(duration, BUDGET_UNITS)
+    assert length is not None, duration  # the config would not have been read
+    return length.total_seconds()
 
 
 def cpu_seconds_of(panel: Panel, config: Config, *, device: torch.device) -> tuple[float, float]:

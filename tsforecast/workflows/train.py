@@ -45,7 +45,7 @@ from tsforecast.storage.atomic import write_text
 from tsforecast.storage.lock import locked
 from tsforecast.training.checkpoint import load_checkpoint, remove_checkpoint
 from tsforecast.training.fit import Watcher
-from tsforecast.training.learn import judged_by_squares, learn, learn_all, within_budget
+from tsforecast.training.learn import Learned, judged_by_squares, learn, learn_all, within_budget
 from tsforecast.training.state import Fit
 from tsforecast.workflows.fallback import (
     failures_csv,
@@ -270,71 +270,89 @@ def make(
         cut: what is left out at the end.
         watcher: progress and stop signals.
     """
-    if config.runtime.deterministic:
-        be_deterministic()
-    device = choose_device(config.runtime.device)
-    set_precision(config.runtime.precision, device)
-
-    asked = config
-    config, read = resolve_and_part(config, read_data(config, source, cut))
-    panel = read.panel
+    asked, device = config, _chosen_device(config)
     where = name_of(config.data.path) if source is None else "data frame"
-    refuse_lengths(panel, config, where)
+    config, read = resolve_and_part(config, read_data(config, source, cut))
+    refuse_lengths(read.panel, config, where)
     use_threads(config)
     _tell_data(config, read, where=where)
-    config = _with_steps(config, panel, checkpoint if resume else None, device=device)
-
-    if checkpoint and not resume and checkpoint.exists():
-        log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
-        remove_checkpoint(checkpoint)
+    config = _with_steps(config, read.panel, checkpoint if resume else None, device=device)
+    if checkpoint and not resume:
+        _discard(checkpoint, path)
     try:
         learned = learn(
-            panel.drop_last(cast(int, config.split.test)),
+            read.panel.drop_last(cast(int, config.split.test)),
             config,
             device=device,
             checkpoint=checkpoint,
-            fingerprint=_fingerprint(config, panel, cut),
+            fingerprint=_fingerprint(config, read.panel, cut),
             watcher=watcher,
         )
-        if doubt := learned.model.spread.doubt:
-            log.warning("%s", doubt)
-        _tell_falls_back(learned.model)
-        test = score_test(learned.model, panel, config)
+        _tell_doubts(learned.model)
+        test = score_test(learned.model, read.panel, config)
         model = (
-            learn_all(learned, panel, device=device, watcher=watcher)
+            learn_all(learned, read.panel, device=device, watcher=watcher)
             if config.training.final_fit
             else learned.model
         )
-        # As stored, so that the run forecasts them alike later.
-        fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
-        trained = Trained(
-            path=path,
-            config=learned.config,
-            model=model,
-            fits=learned.fits,
-            validation=learned.score,
-            panel=panel,
-            scores=test.scores if test else None,
-            forecast=last_forecast(model, panel, fallbacks, config),
-            repairs=read.repairs,
-            fallbacks=fallbacks,
-            failures=read.failures,
-            cut=cut,
-            left_out=read.left_out,
-        )
+        trained = _trained(path, learned, model, read, test, cut)
     except StoppedError as stop:
         if checkpoint is None:
             raise
         raise StoppedError(f"{stop} {_way_on(checkpoint)}", stop.number) from stop
-    origin = {
-        "data_hash": data_hash(panel),
-        "repairs": read.repairs,
-        "auto": _auto_keys(asked, learned.config),
+    return Made(trained, test, _origin(asked, trained), device)
+
+
+def _chosen_device(config: Config) -> torch.device:
+    """Where it is computed, set up as the config says."""
+    if config.runtime.deterministic:
+        be_deterministic()
+    device = choose_device(config.runtime.device)
+    set_precision(config.runtime.precision, device)
+    return device
+
+
+def _discard(checkpoint: Path, path: Path) -> None:
+    if checkpoint.exists():
+        log.warning("%s: an interrupted training is discarded; --resume would have gone on with it", path)
+        remove_checkpoint(checkpoint)
+
+
+def _trained(
+    path: Path, learned: Learned, model: FittedModel, read: Isolated, test: Test | None, cut: Cut
+) -> Trained:
+    """What the training leaves, with the forecast from the end of the data."""
+    config = learned.config
+    # As stored, so that the run forecasts them alike later.
+    fallbacks = tuple(newest_rows(one, model.features.history + config.horizon) for one in read.fallbacks)
+    return Trained(
+        path=path,
+        config=config,
+        model=model,
+        fits=learned.fits,
+        validation=learned.score,
+        panel=read.panel,
+        scores=test.scores if test else None,
+        forecast=last_forecast(model, read.panel, fallbacks, config),
+        repairs=read.repairs,
+        fallbacks=fallbacks,
+        failures=read.failures,
+        cut=cut,
+        left_out=read.left_out,
+    )
+
+
+def _origin(asked: Config, trained: Trained) -> dict[str, Any]:
+    """What ``model.json`` tells of where the model comes from."""
+    config = trained.config
+    return {
+        "data_hash": data_hash(trained.panel),
+        "repairs": trained.repairs,
+        "auto": _auto_keys(asked, config),
         "budget": asked.training.budget,
         "version": 1,
         "held_back": 0 if config.training.final_fit else config.split.test,
     }
-    return Made(trained, test, origin, device)
 
 
 def use_threads(config: Config) -> None:
@@ -471,6 +489,13 @@ def _auto_keys(asked: Config, resolved: Config) -> list[str]:
     """The keys to resolve anew for other rows; the steps of a budget are those it once came to."""
     kept = {"training.max_steps"} if asked.training.budget else set()
     return [key for key in auto_keys(asked, resolved) if key not in kept]
+
+
+def _tell_doubts(model: FittedModel) -> None:
+    """What about the model the user should know."""
+    if doubt := model.spread.doubt:
+        log.warning("%s", doubt)
+    _tell_falls_back(model)
 
 
 def _tell_falls_back(model: FittedModel) -> None:
