@@ -237,15 +237,20 @@ def traced(place: Path, write: Callable[[Path, str], None], words: Sequence[str]
     """Exit code and words of a writer under strace, and what strace saw."""
     said, log = place / "said.txt", place / "strace.txt"
     reader, writer = os.pipe()
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(writer)
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1 & 0xFFFFFFFFFFFFFFFF), 0, 0, 0)
         messages = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.close(begun)  # strace comes now: nothing of the above is to be one of the calls that fail
         select.select([reader], [], [])  # until strace is there; a read would be one of the calls that fail
         code, message = _ended(lambda: write(place / "work", NEW))
         os._exit(_told(messages, code, message))
     os.close(reader)
+    os.close(begun)
+    os.read(ready, 1)  # until the child is ready
+    os.close(ready)
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", log, *words, "-p", str(child)], stderr=subprocess.PIPE, text=True
     )
