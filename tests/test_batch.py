@@ -403,6 +403,30 @@ def test_old_data_is_refused_before_anything_is_trained_on_it(
     assert not (night / "runs").exists()
 
 
+def test_fewer_series_than_the_night_before_and_more_that_end_early_are_told_once(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert tsforecast("batch", "jobs.yaml") == 0
+    whole = write_data(night, days=91)
+    late = whole["unique_id"].isin(["s1", "s2"]) & (whole["ds"] > "2015-03-31")
+    whole[(whole["unique_id"] != "s4") & ~late].to_csv(night / "sales.csv", index=False)
+    capfd.readouterr()
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+
+    told = capfd.readouterr().err
+    assert "1 series fewer than the 5 as of 2015-03-31: is the data whole?" in told
+    assert "2 series end before 2015-04-01 ('s1', 's2'), 0 did as of 2015-03-31: their forecasts" in told
+    assert "When the cause is mended" not in told
+
+    whole = write_data(night, days=92)
+    late = whole["unique_id"].isin(["s1", "s2"]) & (whole["ds"] > "2015-03-31")
+    whole[(whole["unique_id"] != "s4") & ~late].to_csv(night / "sales.csv", index=False)
+
+    assert tsforecast("batch", "jobs.yaml") == 0
+    assert capfd.readouterr().err == "", "it is told once"
+
+
 def test_data_that_is_not_too_old_is_forecast(night: Path) -> None:
     frame = write_data(night)
     frame["ds"] += pd.Timestamp.now().normalize() - frame["ds"].max()

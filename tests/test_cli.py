@@ -303,3 +303,37 @@ def test_each_cell_trains_and_forecasts_a_panel_in_its_own_way(job: Path) -> Non
         assert len(y_hat[cell]) == 2 * 4
     for one, other in combinations(y_hat, 2):
         assert not np.allclose(y_hat[one], y_hat[other], rtol=1e-6), (one, other)
+
+
+SIGNALLED = """
+import logging, os, signal, sys, time
+from tsforecast.cli import console, main
+class Closing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+class Writing:
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    def flush(self): ...
+def while_closing():
+    Closing()
+    time.sleep(20)
+def while_a_message_is_written():
+    console.start_messages(quiet=False, verbose=False, log_file=None)
+    logging.getLogger("tsforecast").handlers[0].stream = Writing()
+    logging.getLogger("tsforecast").warning("x")
+    time.sleep(20)
+main.app = globals()[sys.argv[1]]
+began = time.monotonic()
+code = main.run()
+sys.exit(code if time.monotonic() - began < 10 else "it went on")
+"""
+
+
+@pytest.mark.parametrize("moment", ["while_closing", "while_a_message_is_written"])
+def test_a_signal_is_not_lost_where_python_swallows_what_is_raised(moment: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, moment], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (143, "tsforecast: stopped by SIGTERM.\n")

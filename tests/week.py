@@ -201,6 +201,7 @@ class Told:
         bad: series that cannot be forecast.
         score_code: exit code of score.
         rows: of the forecasts of each as-of that the database holds.
+        has_mail: whether there is something to say: a failure, or more series that end early than the night before.
         issued: sets of forecasts of each as-of that the archive holds.
         partitions: as-ofs that the Parquet sink holds.
     """
@@ -215,11 +216,17 @@ class Told:
     partitions: set[str] = field(default_factory=set)
     made: dict[str, object] = field(default_factory=dict)
     trained_to: date | None = None
+    has_mail: bool = False
+    late: dict[str, int] = field(default_factory=dict)
     is_trained: bool = False
 
     def tell(self, lines: Lines | None, now: datetime) -> None:
         """What the next night does."""
-        self.is_trained = False
+        self._tell(lines, now)
+        self.has_mail |= self.code != 0
+
+    def _tell(self, lines: Lines | None, now: datetime) -> None:
+        self.is_trained = self.has_mail = False
         if lines is None or lines[-1].count(",") != 2:  # a line with too few cells may mean anything
             self.code, self.state, self.score_code = 3, "failed", 3
             return
@@ -241,6 +248,10 @@ class Told:
         self.code = 5 if self.bad else 0
         self.state = "partly" if self.bad else "done" if is_new else "skipped"
         if is_new:
+            late = sum(max(days) < newest for days in good.values())
+            before = max((day for day in self.late if day < self.as_of), default=None)
+            self.has_mail = before is not None and late > self.late[before]
+            self.late[self.as_of] = late
             self._make(newest, n_rows=HORIZON * len(good))
             self.made[self.as_of] = fingerprint
 
@@ -378,7 +389,7 @@ def faults_of(folder: Path, told: Told, done: Mapping[str, subprocess.CompletedP
         "exit code of the status": (status_of(folder)["exit_code"], told.code),
         "state": (job["state"], told.state),
         "stdout": (mail.stdout, ""),
-        "is there a mail": (bool(mail.stderr), told.code != 0),
+        "is there a mail": (bool(mail.stderr), told.has_mail),
         "traceback": ("Traceback" in mail.stderr + done["score"].stderr, False),
         "on_failure": (
             sorted(path.name for path in (folder / "failed").iterdir()),

@@ -185,10 +185,10 @@ def _tell_end(document: dict[str, Any], status: Path) -> None:
     """The last message: a summary for people, and for machines its parts."""
     from tsforecast.workflows.batch import summary
 
-    code = int(document["exit_code"])
+    is_told = bool(document["exit_code"] or any(job.get("message") for job in document["jobs"]))
     words = {name: document[name] for name in ("exit_code", "jobs", "failures")} | {"status": str(status)}
     log.log(
-        logging.ERROR if code else logging.INFO,
+        logging.ERROR if is_told else logging.INFO,
         "%s",
         summary(document, status),
         extra=words | {"event_name": "batch ended"},

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 import typer
 from typer.core import TyperCommand
 
-from tsforecast.errors import ConfigError, ResourceError
+from tsforecast.errors import ConfigError, ResourceError, StoppedError
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
     level = (
         logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO if watched else logging.WARNING
     )
-    stderr = logging.StreamHandler()
+    stderr = _StreamHandler()
     stderr.setLevel(level)
     stderr.setFormatter(_Words("%(message)s"))
     handlers = [stderr, *_log_file(log_file, _Words("%(asctime)s %(levelname)s %(message)s"))]
@@ -124,7 +124,7 @@ def start_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None
 
 def start_json_messages(*, quiet: bool, verbose: bool, log_file: Path | None) -> None:
     """Sends the package's messages to stderr and the log file, each a JSON document on one line."""
-    stderr = logging.StreamHandler()
+    stderr = _StreamHandler()
     stderr.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     formatter = json_lines()
     stderr.setFormatter(formatter)
@@ -188,11 +188,26 @@ def _log_file(path: Path | None, formatter: logging.Formatter) -> list[logging.H
     if path is None:
         return []
     try:
-        file = logging.FileHandler(path, encoding="utf-8")
+        file = _FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--log-file: {str(path)!r} cannot be written: {error.strerror}.") from error
     file.setFormatter(formatter)
     return [file]
+
+
+class _Stoppable(logging.Handler):
+    """Lets a signal through that comes while a message is being written; logging would take it for an error of that."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        if isinstance(error := sys.exc_info()[1], StoppedError):
+            raise error
+        super().handleError(record)
+
+
+class _StreamHandler(_Stoppable, logging.StreamHandler[TextIO]): ...
+
+
+class _FileHandler(_Stoppable, logging.FileHandler): ...
 
 
 class _Words(logging.Formatter):

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Annotated
 
@@ -92,6 +93,7 @@ def run() -> int:
     _fill_closed_streams()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    sys.unraisablehook = _stop_again
     try:
         app()
     except TsforecastError as error:
@@ -120,6 +122,17 @@ def _fill_closed_streams() -> None:
     for handle, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(handle, mode, encoding="utf-8", closefd=False))
+
+
+def _stop_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Sends a signal once more that came where Python lets nothing be raised, such as while an object goes away."""
+    stopped = unraisable.exc_value
+    if not isinstance(stopped, StoppedError):
+        sys.__unraisablehook__(unraisable)
+        return
+    again = threading.Timer(0.05, os.kill, (os.getpid(), stopped.number))
+    again.daemon = True
+    again.start()
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

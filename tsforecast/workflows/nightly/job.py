@@ -23,7 +23,7 @@ from tsforecast.storage.spool import spooled
 from tsforecast.workflows.archived import described
 from tsforecast.workflows.fallback import tell_failures
 from tsforecast.workflows.nightly.delivery import forget_old, holds_one, into_sinks, is_finished
-from tsforecast.workflows.nightly.known import Known, known
+from tsforecast.workflows.nightly.known import Known, known, less_than_before
 from tsforecast.workflows.nightly.reading import Reading, reading, refuse_old
 from tsforecast.workflows.nightly.shards import as_of_text, forecast_shards
 from tsforecast.workflows.nightly.status import said_of
@@ -64,7 +64,7 @@ def one_job(work: Work) -> None:
 def _done(work: Work) -> None:
     is_whole = not (work.n_lost or work.problems)
     state = "done" if is_whole and work.made else "skipped" if is_whole else "partly"
-    told = [str(problem) for problem in work.problems]
+    told = [*map(str, work.problems), *work.notices]
     if lost := [one for some in work.failures.values() for one in not_forecast(some)]:
         told.append(lost_text(lost))
     work.status.job(
@@ -224,7 +224,17 @@ def _make(
                 what["drift"] = job.drift.model_dump()
             append(work.archive, Issued(job.name, key, model_hash, as_of, what), spool)
     state = "partly" if not_forecast(work.failures[as_of]) else "done"
-    work.status.remember(job.name, as_of, run_key=key, state=state, sinks=sorted(sink.name for sink in sinks))
+    if work.night.backfill is None and (before := work.status.before(job.name, as_of)):
+        work.notices += less_than_before(known, as_of, *before)
+    work.status.remember(
+        job.name,
+        as_of,
+        run_key=key,
+        state=state,
+        sinks=sorted(sink.name for sink in sinks),
+        series=known.n_all,
+        late=len(known.late),
+    )
     work.made += 1
     forget_old(work, as_of)
     log.info("%d series forecast %d steps ahead", work.n_series, horizon)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tsforecast.config.words import shown
 from tsforecast.errors import DataError
 from tsforecast.series.isolate import Failure, Isolated, not_forecast
 from tsforecast.series.panel import Panel, RowsHash
@@ -16,7 +17,9 @@ from tsforecast.workflows.nightly.shards import Shard
 from tsforecast.workflows.nightly.summary import lost_text
 from tsforecast.workflows.predict import LoadedRun, position_of, short_apart
 
-__all__ = ["Known", "known", "known_at"]
+__all__ = ["Known", "known", "known_at", "less_than_before"]
+
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,20 @@ class Known:
         parts: gives them, as often as they are asked for.
         n_series: that are there to forecast.
         failures: the others, and those that the fallback forecasts.
+        late: names of series that end before the moment, so that their forecasts begin earlier.
         rows: hash of all rows.
     """
 
     parts: Callable[[], Iterator[Isolated]]
     n_series: int
     failures: tuple[Failure, ...]
+    late: tuple[str, ...]
     rows: str
+
+    @property
+    def n_all(self) -> int:
+        """Number of series that there are, those that cannot be forecast among them."""
+        return self.n_series + len(not_forecast(self.failures))
 
 
 def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
@@ -44,6 +54,7 @@ def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
     """
     hashes, n_series = (RowsHash(), RowsHash()), 0
     failures: list[Failure] = []
+    late: list[str] = []
     for part in _parts_at(run, read, as_of):
         hashes[0].add(_read_for(part.panel, horizon))
         for _, which, series in Shard(part.panel, part.fallbacks).places:
@@ -51,12 +62,39 @@ def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
                 hashes[1].add(part.fallbacks[which - 1].select([series]))
         n_series += part.panel.n_series + sum(one.n_series for one in part.fallbacks)
         failures += part.failures
+        if part.panel.n_series:
+            ends = part.panel.positions(part.panel.last_cutoffs)
+            behind = np.flatnonzero(ends < position_of(part.panel.axis, as_of))
+            late += [part.panel.unique_ids[series] for series in behind]
     if not n_series and (lost := not_forecast(failures)):
         raise DataError(f"{name_of(read.source)}: no series can be forecast: {lost_text(lost)}")
     if not n_series:
         raise DataError(f"no series has a row at or before {as_of}; give a later --as-of.")
     rows = " ".join(one.hexdigest() for one in hashes)
-    return Known(lambda: _parts_at(run, read, as_of), n_series, tuple(failures), rows)
+    return Known(lambda: _parts_at(run, read, as_of), n_series, tuple(failures), tuple(late), rows)
+
+
+def less_than_before(then: Known, as_of: str, before: str, counts: Mapping[str, int]) -> list[str]:
+    """What a file that lacks rows looks like: fewer series than the time before, or more that end early.
+
+    It may be as it should: series are given up, shops close. So it is told once, and is no failure.
+
+    Args:
+        then: what is known now.
+        as_of: now.
+        before: the time before.
+        counts: ``series`` and ``late`` of that time.
+    """
+    told = []
+    if (n_gone := counts["series"] - then.n_all) > 0:
+        told.append(f"{n_gone} series fewer than the {counts['series']} as of {before}: is the data whole?")
+    if len(then.late) > counts["late"]:
+        names = ", ".join(map(shown, then.late[:MOST_NAMED])) + ", …" * (len(then.late) > MOST_NAMED)
+        told.append(
+            f"{len(then.late)} series end before {as_of} ({names}), {counts['late']} did as of {before}: their "
+            "forecasts begin where they end."
+        )
+    return told
 
 
 def _parts_at(run: LoadedRun, read: Reading, as_of: str) -> Iterator[Isolated]:

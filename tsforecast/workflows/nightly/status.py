@@ -109,6 +109,13 @@ class Status:
         with self._lock:
             return max(self._of(name, "as_of"), key=_sortable, default=None)
 
+    def before(self, name: str, as_of: str) -> tuple[str, dict[str, Any]] | None:
+        """The newest as-of before another for which forecasts were made, and what is known of it."""
+        with self._lock:
+            made = {then: known for then, known in self._of(name, "as_of").items() if "series" in known}
+        earlier = [then for then in made if _sortable(then) < _sortable(as_of)]
+        return max(((then, made[then]) for then in earlier), key=lambda one: _sortable(one[0]), default=None)
+
     def remember(self, name: str, as_of: str, **words: Any) -> None:
         """Keeps something of a forecast for the runs to come."""
         with self._lock:

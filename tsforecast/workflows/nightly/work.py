@@ -65,6 +65,7 @@ class Work:
         status: takes down how it goes.
         failures: series that failed, by as-of.
         problems: what went wrong without ending the job.
+        notices: what is no failure, and yet worth a look.
         n_series: of the newest forecast.
         skipped: forecasts that were finished before.
         made: forecasts that were made now.
@@ -76,6 +77,7 @@ class Work:
     status: Status
     failures: dict[str, tuple[Failure, ...]] = field(default_factory=dict)
     problems: list[TsforecastError] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     n_series: int = 0
     skipped: int = 0
     made: int = 0
