@@ -25,7 +25,6 @@ from tsforecast.series.panel import RowsHash, joined_panels
 from tsforecast.series.pieces import Named, Spill, deal
 from tsforecast.series.shelf import Shelf
 from tsforecast.storage.spool import spooled
-from tsforecast.workflows.nightly.reading import Reading
 from tsforecast.workflows.score import score
 
 SERIES = [f"s{k}" for k in range(7)]
@@ -81,7 +80,7 @@ def config(path: str, **more: Any) -> DataConfig:
 def in_ranges(data: DataConfig, spill: Spill) -> tuple[list[list[str]], pd.DataFrame, dict[str, Any]]:
     """The series of each range, the rows of all in the order of the source, and the bad series."""
     names, tables, bad = [], [], {}
-    for table, apart in read_apart_in_ranges(data, data.path, spill):
+    for (table, apart), _ in read_apart_in_ranges(data, data.path, spill):
         found = table.assign(unique_id=table["unique_id"].astype("str"))
         names.append(sorted(set(found["unique_id"])))
         tables.append(found)
@@ -113,7 +112,6 @@ def as_files(folder: Path, table: pd.DataFrame) -> DataConfig:
 def as_mixed_dates(folder: Path, table: pd.DataFrame) -> DataConfig:
     table.iloc[:40].to_csv(folder / "x0.csv", index=False)
     days = table["day"].dt.strftime("%Y-%m-%dT00:00")
-    days.iloc[-1] = f"{table['day'].iloc[-1]:%Y%m%d}" if False else days.iloc[-1]
     table.iloc[40:].assign(day=days.iloc[40:]).to_csv(folder / "x1.csv", index=False)
     return config(str(folder / "x*.csv"))
 
@@ -182,10 +180,11 @@ def test_what_fits_in_memory_touches_no_disk(tmp_path: Path, spill: Callable[[in
     data = as_csv(tmp_path, frame())
     whole, _ = read_apart(data)
 
-    ((table, bad),) = read_apart_in_ranges(data, data.path, made := spill(1000))
+    (((table, bad), is_part),) = read_apart_in_ranges(data, data.path, made := spill(1000))
 
     pd.testing.assert_frame_equal(table, whole)
     assert not made.is_used
+    assert not is_part
     assert list(made.folder.iterdir()) == []
     assert bad == {}
 
@@ -194,7 +193,7 @@ def test_a_source_without_names_stays_one(tmp_path: Path, spill: Callable[[int],
     one = frame().query("shop == 's6'")
     data = as_csv(tmp_path, one).model_copy(update={"id": None})
 
-    ((table, _),) = read_apart_in_ranges(data, data.path, spill(5))
+    (((table, _), _),) = read_apart_in_ranges(data, data.path, spill(5))
 
     assert table["y"].tolist() == one["sales"].tolist()
 
@@ -279,13 +278,26 @@ def test_a_row_without_a_name_is_refused_with_its_line(tmp_path: Path, spill: Ca
     assert found.value.code == "I201"
 
 
+@pytest.mark.parametrize("parts", [1, 9])
 def test_what_the_disk_has_no_room_for_is_refused_before_it_is_full(
-    tmp_path: Path, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, parts: int, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = as_parquet(tmp_path, frame())
+    for k, rows in enumerate(np.array_split(np.arange(len(frame())), parts)):
+        frame().iloc[rows].to_parquet(tmp_path / f"x{k}.parquet", index=False)
+    data = config(str(tmp_path / "x*.parquet"))
     monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: type("", (), {"free": 1000}))
 
     with pytest.raises(ResourceError, match=r"rows or more take .* of disk beside .*night.json"):
+        in_ranges(data, spill(25))
+
+
+def test_what_memory_has_no_room_for_at_once_is_refused_before_it_is_read(
+    tmp_path: Path, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = as_parquet(tmp_path, frame())
+    monkeypatch.setattr("tsforecast.series.memory.memory_free", lambda: 1000)
+
+    with pytest.raises(ResourceError, match="until they are series"):
         in_ranges(data, spill(25))
 
 
@@ -296,7 +308,7 @@ def panels(tmp_path: Path, spill: Callable[[int], Spill], *, most_rows: int) -> 
     from tsforecast.series.isolate import isolated_panel
 
     data = as_csv(tmp_path, frame())
-    found = [table for table, _ in read_apart_in_ranges(data, data.path, spill(most_rows))]
+    found = [table for (table, _), _ in read_apart_in_ranges(data, data.path, spill(most_rows))]
     return [isolated_panel(table, data, freq="D").panel for table in found]
 
 
@@ -357,27 +369,6 @@ def test_a_panel_comes_from_the_shelf_as_it_was(tmp_path: Path, spill: Callable[
         one, other = getattr(panel, name), getattr(back, name)
         assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other, name
     assert shelf.take(numbers[1]).unique_ids == ("s2",)
-
-
-def test_a_part_whose_steps_lie_between_those_of_the_others_is_set_apart(
-    tmp_path: Path, spill: Callable[[int], Spill]
-) -> None:
-    from tsforecast.series.isolate import isolated_panel
-
-    table = frame().astype({"day": "datetime64[us]"})
-    late = table["shop"] == "s6"
-    table.loc[late, "day"] += pd.Timedelta(hours=6)
-    data = as_csv(tmp_path, table)
-    read = Reading("x.csv", Shelf(tmp_path, tmp_path / "night.json"))
-    like = None
-    for rows, _ in read_apart_in_ranges(data, data.path, spill(25)):
-        part = isolated_panel(rows, data, freq="24h", part_of=like)
-        like = like or part.panel
-        read.add(part if part.is_part else type(part)(part.panel, {}, is_part=True))
-
-    assert [name for part in read for name in part.panel.unique_ids] == SERIES[:6]
-    (lost,) = (failure for part in read for failure in part.failures)
-    assert (lost.unique_id, lost.code) == ("s6", "T306")
 
 
 # --- a night of it ----------------------------------------------------------------------------------------------------
@@ -482,6 +473,153 @@ def test_a_spool_gives_all_rows_in_their_order_however_many_at_a_time(tmp_path: 
 
             assert [x for some in found for x in some] == [*range(50)]
             assert {len(some) for some in found[:-1]} <= {size}
+
+
+def ranged(folder: Path, monkeypatch: pytest.MonkeyPatch, *, most_rows: int) -> tuple[int, Any, list[str]]:
+    """Exit code, series that were forecast with their first lines, and those that failed with their codes."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(pieces, "MOST_ROWS", most_rows)
+    code = tsforecast("batch", "jobs.yaml")
+    out, failed = folder / "out/sales.csv", folder / "jobs.failures.csv"
+    made = pd.read_csv(out).to_csv() if out.is_file() else None
+    codes = [] if not failed.is_file() else pd.read_csv(failed)[["unique_id", "code"]].values.tolist()
+    return code, made, codes
+
+
+def hourly(folder: Path, trained_on: pd.DataFrame, table: pd.DataFrame, *, form: str = "") -> None:
+    """A run of hourly data in the folder, and the table it is to forecast from."""
+    trained_on.to_csv(folder / "sales.csv", index=False)
+    text = (folder / "sales.yaml").read_text()
+    (folder / "sales.yaml").write_text(text.replace("id: unique_id", f"id: unique_id, freq: h{form}"))
+    shutil.rmtree(folder / "runs/sales")
+    words = ("train", folder / "sales.yaml", "--run", folder / "runs/sales", "--quiet")
+    assert tsforecast(*words, "--set", "horizon=3", "--set", "season_length=3") == 0
+    table.to_csv(folder / "sales.csv", index=False)
+
+
+def clock(begin: str, *, n_series: int = 9, hours: int = 60, **words: Any) -> pd.DataFrame:
+    ds = pd.date_range(begin, periods=hours, freq="h", **words)
+    names = np.repeat([f"s{k}" for k in range(n_series)], hours)
+    y = np.tile(np.arange(hours) % 3 + 1.0, n_series) + np.arange(n_series * hours) * 0.01
+    return pd.DataFrame({"unique_id": names, "ds": np.tile(ds.strftime("%Y-%m-%d %H:%M"), n_series), "y": y})
+
+
+@pytest.mark.parametrize("policy", ["skip", "baseline"])
+@pytest.mark.parametrize("n_bad", [1, 9])
+def test_an_hour_that_daylight_saving_leaves_out_is_a_fault_of_its_series(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, policy: str, n_bad: int
+) -> None:
+    found = []
+    for most_rows in (1_000_000, 150):
+        jobs = JOBS.replace("    run:", f"    on_bad_series: {policy}\n    run:")
+        folder = night(tmp_path / "night", trained, jobs)
+        table = clock("2024-03-29 00:00", tz="Europe/Berlin")
+        bad = (table["ds"] == "2024-03-30 02:00") & (table["unique_id"] < f"s{n_bad}")
+        zoned = ", format: {timezone: Europe/Berlin}"
+        hourly(folder, table, table.assign(ds=table["ds"].where(~bad, "2024-03-31 02:30")), form=zoned)
+        found.append(ranged(folder, monkeypatch, most_rows=most_rows))
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(folder)
+
+    assert found[0] == found[1]
+    assert found[0][0] == (3 if n_bad == 9 else 0 if policy == "baseline" else 5)
+    assert found[0][2] == ([] if n_bad == 9 else [["s0", "T314"]])
+
+
+@pytest.mark.parametrize("policy", ["skip", "fail"])
+def test_the_steps_of_most_rows_are_those_of_all_wherever_the_others_stand(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    found = []
+    for most_rows in (1_000_000, 150):
+        folder = night(
+            tmp_path / "night",
+            trained,
+            JOBS.replace("    run:", f"    on_bad_series: {policy}\n    run:"),
+        )
+        table = clock("2024-01-01 00:00")
+        half = table["unique_id"] < "s3"
+        hourly(folder, table, table.assign(ds=table["ds"].where(~half, table["ds"].str[:-2] + "30")))
+        found.append(ranged(folder, monkeypatch, most_rows=most_rows))
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(folder)
+
+    assert found[0] == found[1]
+    assert found[0][0] == (5 if policy == "skip" else 3)
+    assert found[0][2] == ([["s0", "T306"], ["s1", "T306"], ["s2", "T306"]] if policy == "skip" else [])
+
+
+@pytest.mark.parametrize("policy", ["skip", "baseline"])
+@pytest.mark.parametrize("what", ["weekly", "huge", "all short", "dates", "zone", "mixed zone"])
+def test_what_is_wrong_with_all_series_or_a_whole_range_is_told_as_in_memory(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, what: str, policy: str
+) -> None:
+    found = []
+    for most_rows in (1_000_000, 150):
+        jobs = JOBS.replace("    run:", f"    on_bad_series: {policy}\n    run:")
+        folder = night(tmp_path / "night", trained, jobs)
+        table = write_data(folder, n_series=9).astype({"ds": str})
+        day = table.groupby("unique_id").cumcount()
+        last = table["unique_id"] >= "s6"
+        if what == "weekly":
+            table["ds"] = (pd.Timestamp("2015-01-01") + pd.to_timedelta(7 * day, unit="D")).astype(str)
+        elif what == "huge":
+            table["y"] = 1e301
+        elif what == "all short":
+            table = table[day < 3]
+        elif what == "dates":
+            table["ds"] = table["ds"].where(~last, "soon")
+        elif "zone" in what:
+            table["ds"] = table["ds"].where(~last & (what != "zone"), table["ds"] + "T00:00Z")
+        table.to_csv(folder / "sales.csv", index=False)
+        # Series of three rows are a range only where it is small.
+        found.append(
+            ranged(
+                folder, monkeypatch, most_rows=10 if what == "all short" and most_rows < 999 else most_rows
+            )
+        )
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(folder)
+
+    assert found[0] == found[1]
+    expected = {"weekly": 4, "huge": 3, "all short": 0, "zone": 4}
+    assert found[0][0] == expected.get(what, 5)
+
+
+def test_words_of_all_ranges_count(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = night(tmp_path / "night", trained)
+    text = (folder / "sales.yaml").read_text()
+    words = "id: unique_id, covariates: {past: [weather], categorical: [weather]}"
+    (folder / "sales.yaml").write_text(text.replace("id: unique_id", words))
+    table = write_data(folder, n_series=9).assign(weather="fog")
+    table.to_csv(folder / "sales.csv", index=False)
+    shutil.rmtree(folder / "runs/sales")
+    assert tsforecast("train", folder / "sales.yaml", "--run", folder / "runs/sales", "--quiet") == 0
+    table["weather"] = [f"w{k % 601}" if k < 400 else f"v{k % 601}" for k in range(len(table))]
+    table.to_csv(folder / "sales.csv", index=False)
+    capfd.readouterr()
+    monkeypatch.setattr("tsforecast.series.assemble.MAX_CATEGORIES", 700)
+
+    assert table["weather"].nunique() > 700
+    assert ranged(folder, monkeypatch, most_rows=300)[0] == 3
+    assert "different words, expected at most 700" in capfd.readouterr().err
+
+
+def test_values_of_a_query_are_of_one_type_in_all_pieces(
+    tmp_path: Path, spill: Callable[[int], Spill], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsforecast.series.database.ROWS_AT_A_TIME", 10)
+    data = as_database(tmp_path, frame())
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("ALTER TABLE sales DROP COLUMN sales")
+        connection.execute("ALTER TABLE sales ADD COLUMN sales")  # of no type
+        connection.execute("UPDATE sales SET sales = CASE WHEN rowid > 60 THEN '7' ELSE 7.5 END")
+    connection.close()
+
+    with pytest.raises(DataError, match="holds values of different types"):
+        in_ranges(data, spill(25))
 
 
 def test_all_series_bad_is_refused_in_ranges_too(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -31,6 +31,7 @@ __all__ = [
     "on_axis",
     "panel_from_rows",
     "panel_from_table",
+    "refuse_many_words",
     "rows_of_table",
     "times_of",
 ]
@@ -298,14 +299,23 @@ def _categories(table: pd.DataFrame, columns: Sequence[str], where: str) -> dict
     found = {}
     for column in columns:
         words = sorted(table[column].dropna().unique())
-        if len(words) > MAX_CATEGORIES:
-            raise DataError(
-                f"{where}: column {column!r}: {len(words)} different words, expected at most {MAX_CATEGORIES}; "
-                "group the rare ones, or leave the column out of data.covariates.",
-                code="V414",
-            )
+        refuse_many_words(words, column, where)
         found[column] = tuple(map(str, words))
     return found
+
+
+def refuse_many_words(words: Sized, column: str, where: str) -> None:
+    """Refuses a categorical column of more words than the network can learn to tell apart.
+
+    Raises:
+        DataError: it has more.
+    """
+    if len(words) > MAX_CATEGORIES:
+        raise DataError(
+            f"{where}: column {column!r}: {len(words)} different words, expected at most {MAX_CATEGORIES}; "
+            "group the rare ones, or leave the column out of data.covariates.",
+            code="V414",
+        )
 
 
 def numbered(column: pd.Series[Any], words: tuple[str, ...] | None) -> FloatArray:

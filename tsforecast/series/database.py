@@ -120,17 +120,31 @@ def _fetched(engine: Any, query: str, columns: Columns, name: str, spill: Spill 
         refuse_absent(name, found, columns)
         places = {column: found.index(column) for column in columns.keys}
         chunks: dict[str, list[Any]] = {column: [] for column in places}
-        pieces = None if spill is None else Pieces(spill)
+        pieces, n_pieces = None if spill is None else Pieces(spill), 1
         for count, rows in enumerate(result.partitions(), start=1):
             for column, place in places.items():
                 chunks[column].append(_array([row[place] for row in rows], column, columns, name))
-            if pieces is not None and spill is not None and count % (spill.most_rows // ROWS_AT_A_TIME) == 0:
-                pieces.put(_table(chunks, name))
+            if (
+                pieces is not None
+                and spill is not None
+                and count * ROWS_AT_A_TIME >= spill.most_rows * n_pieces
+            ):
+                n_pieces += 1
+                _put(pieces, _table(chunks, name), name)
                 chunks = {column: [] for column in places}
     if pieces is None:
         return _table(chunks, name)
-    pieces.put(_table(chunks, name))
+    _put(pieces, _table(chunks, name), name)
     return pieces
+
+
+def _put(pieces: Pieces, table: Any, name: str) -> None:
+    """Puts further rows behind those that are there, of the same types."""
+    if pieces.num_rows:
+        for column in table.column_names:
+            kinds = [pieces.schema.field(column).type, table.schema.field(column).type]
+            _joined([pa.array([], kind) for kind in kinds], column, name)
+    pieces.put(table)
 
 
 def _table(chunks: Mapping[str, Sequence[Any]], name: str) -> Any:

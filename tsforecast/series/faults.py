@@ -140,19 +140,15 @@ def read_apart(
     Raises:
         DataError: as :func:`read_table`.
     """
+    source = data.path if source is None else source
     try:
         return read_table(data, source=source), {}
     except DataError as error:
-        if not _is_of_a_series(error, data):
-            raise
-        patients = _patients(data, data.path if source is None else source)
-        found = _apart_of(next(patients), data) if patients else None
-        if found is None or _are_all_bad(*found):
-            raise
-        return found
+        patients = _patients(data, source) if _is_of_a_series(error, data) else None
+        return _set_apart(next(patients) if patients else None, data, error)
 
 
-def read_apart_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterator[Apart]:
+def read_apart_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterator[tuple[Apart, bool]]:
     """As :func:`read_apart`, range by range of the series where the source is too large for memory.
 
     Args:
@@ -160,8 +156,11 @@ def read_apart_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterato
         source: what ``data.path`` may be.
         spill: where rows go that memory is not for.
 
+    Yields:
+        What was read, and whether it is only a range: then all of its series may be bad.
+
     Raises:
-        DataError: as :func:`read_table`; but of a range all series may be bad.
+        DataError: as :func:`read_table`.
         ResourceError: the disk is full.
     """
     refused = None
@@ -175,24 +174,49 @@ def read_apart_in_ranges(data: DataConfig, source: str, spill: Spill) -> Iterato
             found, refused = patients, error
     for each in found:
         with memory_errors(name_of(source)):
-            made = _range_apart(each, data, refused)
+            made = _range_apart(each, data, source, refused)
         pa.default_memory_pool().release_unused()  # what was read is as large as what it became
-        yield made
+        yield made, each.rows is not None
 
 
-def _range_apart(found: Source, data: DataConfig, refused: DataError | None) -> Apart:
+def _range_apart(found: Source, data: DataConfig, source: str, refused: DataError | None) -> Apart:
     """The rows of a source; where a cell cannot be read, as ``refused`` may know already, its series beside."""
     if refused is None:
         try:
             return _of_rows(long_table(found, data), found), {}
         except DataError as error:
-            if not _is_of_a_series(error, data) or found.parts[0].csv is None:
+            if not _is_of_a_series(error, data):
                 raise
             refused = error
-    made = _apart_of(_as_patient(found), data)
-    if made is None or (found.rows is None and _are_all_bad(*made)):
+    patient: Source | None = found
+    if not isinstance(found, _Patient):
+        if found.rows is not None:
+            patient = _as_patient(found) if found.parts[0].csv is not None else None
+        else:  # read anew: what was quick to read may have lost how it was written
+            patient = next(_patients(data, source) or iter([None]))
+    return _set_apart(patient, data, refused)
+
+
+def _set_apart(patient: Source | None, data: DataConfig, refused: DataError) -> Apart:
+    """The rows of a source and its bad series.
+
+    Raises:
+        DataError: the one given, where what is wrong is not about series, or about all of them.
+    """
+    made = _apart_of(patient, data) if isinstance(patient, _Patient) else None
+    if patient is not None and patient.rows is not None:
+        return made or _all_apart(patient, refused)
+    if made is None or _are_all_bad(*made):
         raise refused
     return made
+
+
+def _all_apart(found: Source, refused: DataError) -> Apart:
+    """No row of a range, and all of its series bad."""
+    reason = str(refused).removeprefix(f"{found.name}: ").rstrip(".")
+    names = found.cells(found.columns.id, None).unique().to_pylist()
+    nothing = pd.DataFrame({"unique_id": pd.Categorical([]), "ds": pd.DatetimeIndex([]), "y": np.empty(0)})
+    return nothing, dict.fromkeys(names, (refused.code or "", reason))
 
 
 def _are_all_bad(table: pd.DataFrame, bad: Mapping[str, object]) -> bool:
@@ -217,7 +241,7 @@ def _apart_of(patient: _Patient, data: DataConfig) -> Apart | None:
     for columns, error, cells in patient.by_column:
         places = patient.places(error.rows)
         for row in error.rows.tolist():
-            cell = clipped(cells[row].as_py() or "")
+            cell = clipped(str(cells[row].as_py() or ""))
             reason = f"{places[row]}, {quoted(columns)}: {cell} {OF_A_SERIES[error.code]}"
             for name in _series_of(patient.columns, columns[0], table, row) or every:
                 bad.setdefault(name, (error.code, reason))

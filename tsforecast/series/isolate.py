@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from tsforecast.config.schema import CovariatesConfig, DataConfig, RepairConfig
-from tsforecast.errors import DataError
+from tsforecast.errors import DataError, TsforecastError
 from tsforecast.series.assemble import on_axis, panel_from_rows, panel_from_table, rows_of_table
 from tsforecast.series.panel import Panel
 from tsforecast.series.read import name_of
+from tsforecast.series.timeaxis import INTEGER, TimeAxis
 
 Built = TypeVar("Built")
 
@@ -57,6 +58,7 @@ class Isolated:
         failures: every series that is not in ``panel``.
         left_out: rows that were cut off at the end.
         is_part: whether there are further series elsewhere, so that all of these may be bad.
+        refused: what would have been raised, had there been no others.
     """
 
     panel: Panel
@@ -65,6 +67,7 @@ class Isolated:
     failures: tuple[Failure, ...] = ()
     left_out: int = 0
     is_part: bool = False
+    refused: TsforecastError | None = None
 
     @property
     def lost(self) -> tuple[Failure, ...]:
@@ -101,7 +104,7 @@ def isolated_panel(
     where: str = "",
     apart: Mapping[str, tuple[str, str]] | None = None,
     warn: bool = True,
-    part_of: Panel | None = None,
+    is_part: bool = False,
 ) -> Isolated:
     """The Panel of the series without an error; the others as ``data.on_bad_series`` says.
 
@@ -112,47 +115,70 @@ def isolated_panel(
         where: the file the table was read from, for messages; ``data.path`` where empty.
         apart: series that are known to be bad, as ``read_apart`` gives them.
         warn: say what is odd about the others.
-        part_of: where the table is only a part of the data, a panel such as all of it gives: every series of the
-            part may be bad, and the place of a fault is not looked up.
+        is_part: there are further series elsewhere, so that every one of these may be bad. The place of a fault is
+            looked up only where it is refused: somebody would have to walk through the file for each part.
 
     Raises:
         DataError: something is wrong that is not about single series, or about all of them; with ``fail`` about
             any of them.
     """
     known = {name: Failure(name, *why) for name, why in (apart or {}).items()}
-    is_part = part_of is not None
-    built, found = _apart(
+    locate = not is_part or data.on_bad_series == "fail"
+    built, found, refused = _apart(
         table[~table["unique_id"].isin(list(known))] if known else table,
         data,
-        lambda part: panel_from_table(part, data, freq=freq, where=where, warn=warn, locate=not is_part),
+        lambda part: panel_from_table(part, data, freq=freq, where=where, warn=warn, locate=locate),
         or_none=is_part,
     )
-    panel, repairs = built or (part_of.select([]), {})  # type: ignore[union-attr]  # only of a part it is None
+    panel, repairs = built or (_no_series(data, freq or data.freq), {})
     failures = known | found
+    made = Isolated(panel, repairs, failures=tuple(failures.values()), is_part=is_part, refused=refused)
     if not failures or data.on_bad_series == "skip":
-        return Isolated(panel, repairs, failures=tuple(failures.values()), is_part=is_part)
+        return made
     fallback, still = _salvaged(table[table["unique_id"].isin(list(failures))], data, panel, where=where)
     kept = set(fallback.unique_ids) if fallback else set()
-    return Isolated(
-        panel,
-        repairs,
+    return replace(
+        made,
         fallbacks=(fallback,) if fallback else (),
         failures=tuple(
             replace(failure, forecast=FALLBACK) if name in kept else still.get(name, failure)
             for name, failure in failures.items()
         ),
-        is_part=is_part,
+    )
+
+
+def _no_series(data: DataConfig, freq: str) -> Panel:
+    """A panel of the columns of the data, and no series."""
+    covariates = data.covariates
+    origin = 0 if freq == INTEGER else pd.Timestamp(0)
+    return Panel(
+        axis=TimeAxis(freq, origin),
+        unique_ids=(),
+        offsets=np.zeros(1, np.int64),
+        starts=np.empty(0, np.int64),
+        y=np.empty(0),
+        past=np.empty((0, len(covariates.past))),
+        past_names=tuple(covariates.past),
+        future=np.empty((0, len(covariates.future))),
+        future_names=tuple(covariates.future),
+        static=np.empty((0, len(covariates.static))),
+        static_names=tuple(covariates.static),
+        categories=dict.fromkeys(covariates.categorical, ()),
     )
 
 
 def _apart(
     table: pd.DataFrame, data: DataConfig, build: Callable[[pd.DataFrame], Built], *, or_none: bool = False
-) -> tuple[Built | None, dict[str, Failure]]:
-    """What is built from the series that let themselves be built from, and the others; None only if that may be."""
+) -> tuple[Built | None, dict[str, Failure], DataError | None]:
+    """What is built from the series that let themselves be built from, the others, and what stood against the last.
+
+    Nothing may be built where ``or_none`` says so.
+    """
     failures: dict[str, Failure] = {}
+    refused: DataError | None = None
     while not (or_none and table.empty):
         try:
-            return build(table), failures
+            return build(table), failures, None
         except DataError as error:
             bad = {
                 name: Failure(name, part.code or "", reason)
@@ -164,8 +190,8 @@ def _apart(
             if data.on_bad_series == "fail" or is_unknown or (left.empty and not or_none):
                 raise
             failures |= bad
-            table = left
-    return None, failures
+            table, refused = left, error
+    return None, failures, refused
 
 
 def _salvaged(
@@ -186,7 +212,8 @@ def _salvaged(
         )
         table = table[table["ds"] <= newest]
     try:
-        return _apart(table, data, build)
+        panel_of_bad, failures, _ = _apart(table, data, build)
+        return panel_of_bad, failures
     except DataError as error:
         nothing = {
             unique_id: Failure(unique_id, part.code or "", reason)

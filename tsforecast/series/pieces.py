@@ -26,7 +26,8 @@ from tsforecast.storage.atomic import output_errors
 
 __all__ = ["ROW", "SERIES", "DiskRoom", "Named", "Pieces", "Range", "Spill", "Spilling", "deal"]
 
-# So many rows are held in memory, with what it takes to make series of them some hundred bytes each.
+# So many rows of a single column beside name and time are held in memory, of more columns fewer; with what it takes
+# to make series of them, that is some hundred bytes each.
 MOST_ROWS = 2_000_000
 # Bytes on the disk of each row and each column of numbers, as it is dealt out and then as a series.
 DISK_PER_ROW, DISK_PER_NUMBER = 24, 16
@@ -46,8 +47,9 @@ class Spill:
         is_used: whether anything was written.
     """
 
-    def __init__(self, folder: Path, name: Path) -> None:
-        self.folder, self.name, self.most_rows = folder, name, MOST_ROWS
+    def __init__(self, folder: Path, name: Path, *, n_columns: int = 1) -> None:
+        self.folder, self.name = folder, name
+        self.most_rows = max(1, 2 * MOST_ROWS // (1 + n_columns))
         self.is_used = False
         self._count = 0
         self._held: list[Pieces] = []
@@ -134,7 +136,7 @@ class Pieces:
             yield _read(piece, [place]).column(0) if isinstance(piece, Path) else piece.column(place)
 
     def rename_columns(self, names: Sequence[str]) -> Pieces:
-        """The same rows, the columns under other names."""
+        """Gives the columns other names, and returns itself: there may be more than memory holds."""
         self._names = names
         return self
 
@@ -195,7 +197,8 @@ class DiskRoom(Room):
         wanted = (self.n_before + n_rows) * (DISK_PER_ROW + DISK_PER_NUMBER * self._n_numbers)
         taken = (self.n_before + n_read) * (DISK_PER_ROW + DISK_PER_NUMBER * self._n_numbers)
         free = shutil.disk_usage(self._spill.folder).free
-        if n_rows > self._spill.most_rows and wanted - taken > free:
+        super().refuse(min(self.n_before + n_rows, self._spill.most_rows) - self.n_before)
+        if self.n_before + n_rows > self._spill.most_rows and wanted - taken > free:
             raise ResourceError(
                 f"{self._name}: about {self.n_before + n_rows:,} rows or more take {gigabytes(wanted)} of disk beside "
                 f"{self._spill.name} until they are forecast, and {gigabytes(free + taken)} are free; free some space, "
@@ -209,10 +212,12 @@ class Range:
 
     Attributes:
         names: of the series, sorted, as a pyarrow array.
+        n_rows: number of rows.
         stretches: files, and the place in each of what belongs here, in the order of the rows.
     """
 
     names: Any
+    n_rows: int
     stretches: tuple[tuple[Path, int], ...]
 
     def table(self) -> Table:
@@ -266,7 +271,7 @@ def deal(pieces: Iterator[Named], spill: Spill) -> list[Range]:
     firsts = np.searchsorted(range_of, sorted(stretches))
     ends = [*firsts[1:].tolist(), len(order)]
     return [
-        Range(names.slice(first, end - first), tuple(stretches[k]))
+        Range(names.slice(first, end - first), int(counts[first:end].sum()), tuple(stretches[k]))
         for k, first, end in zip(sorted(stretches), firsts.tolist(), ends, strict=True)
     ]
 

@@ -27,7 +27,12 @@ from tsforecast.series.cells import (
 from tsforecast.series.columns import Columns, columns_of, listed, refuse_absent
 from tsforecast.series.joined import joined_ids, joined_times, quoted
 from tsforecast.series.localtime import LocalClock
-from tsforecast.series.memory import memory_errors
+from tsforecast.series.memory import (
+    BYTES_PER_NUMBER,
+    BYTES_PER_ROW,
+    memory_errors,
+    refuse_beyond_memory,
+)
 from tsforecast.series.panel import IntArray
 from tsforecast.series.pieces import ROW, SERIES, Named, Pieces, Range, Spill, deal
 from tsforecast.series.sources import (
@@ -192,6 +197,7 @@ def _named(name: str, columns: Columns, parts: Sequence[Part]) -> Iterator[Named
 
 
 def _ranged(name: str, columns: Columns, parts: Sequence[Part], of: Range) -> Source:
+    refuse_beyond_memory(name, of.n_rows, BYTES_PER_ROW + BYTES_PER_NUMBER * len(columns.numbers))
     table = of.table()
     return Source(name, columns, table, parts, np.asarray(table.column(ROW)))
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from tsforecast.errors import DataError
+from tsforecast.config.words import shown
+from tsforecast.errors import DataError, TsforecastError
 from tsforecast.series.isolate import Failure, Isolated
 from tsforecast.series.panel import Panel
-from tsforecast.series.timeaxis import TimeAxis
+from tsforecast.series.timeaxis import INTEGER, TimeAxis, TimeIndex
 from tsforecast.storage.atomic import output_errors
 
 __all__ = ["Parts", "Shelf"]
@@ -58,58 +60,134 @@ class Shelf:
         return self._folder / f"{number}.{name}.npy"
 
 
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A part that was read.
+
+    Attributes:
+        read: it; on the shelf are its panels, where there are other parts.
+        numbers: of its panels on the shelf, or none.
+        axis: of its series; None where it has none.
+        newest: the newest time that a series of it reaches.
+        n_rows: number of rows.
+        is_used: whether it has a series that is good.
+    """
+
+    read: Isolated
+    numbers: list[int]
+    axis: TimeAxis | None
+    newest: Any
+    n_rows: int
+    is_used: bool
+
+
 class Parts:
     """What was read of a source: all of it in memory, or part by part on a shelf, by rising names.
 
     Attributes:
-        axis: of all parts; None where there are none with series.
+        axis: of all parts, once they are settled.
     """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._parts: list[tuple[Isolated, list[int]]] = []
-        self.axis: TimeAxis | None = None
+        self._parts: list[_Part] = []
+        self.axis = TimeAxis(INTEGER, 0)
 
     def __iter__(self) -> Iterator[Isolated]:
-        for read, numbers in self._parts:
-            if not numbers:
-                yield read
-            else:
-                panel, *fallbacks = map(self._shelf.take, numbers)
-                yield replace(read, panel=panel, fallbacks=tuple(fallbacks))
+        for part in self._parts:
+            if not part.numbers:
+                yield part.read
+                continue
+            panel, *fallbacks = map(self._shelf.take, part.numbers)
+            on_axis = (one.on_axis(self.axis) for one in fallbacks)
+            yield replace(part.read, panel=panel.on_axis(self.axis), fallbacks=tuple(on_axis))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
         """Of all parts."""
-        return tuple(failure for read, _ in self._parts for failure in read.failures)
+        return tuple(failure for part in self._parts for failure in part.read.failures)
 
-    def add(self, read: Isolated) -> Isolated:
-        """Takes a further part, puts it aside where there are others, and returns it on the axis of all.
+    @property
+    def newest(self) -> int:
+        """Axis position of the newest step that any series reaches."""
+        moment = max(part.newest for part in self._parts if part.axis is not None)
+        return int(self.axis.floor(_times(moment, self.axis))[0])
+
+    def add(self, read: Isolated) -> None:
+        """Takes a further part, and puts it aside where there are others.
 
         Raises:
             ResourceError: the disk is full.
         """
-        panels = [one for one in (read.panel, *read.fallbacks) if one.n_series]
-        if self.axis is None and panels:
-            self.axis = panels[0].axis
-        if not read.is_part:
-            self._parts.append((read, []))
-            return read
-        if self.axis is not None:
-            read = _on_axis(read, self.axis)
-        numbers = [self._shelf.put(panel) for panel in (read.panel, *read.fallbacks)]
-        self._parts.append((replace(read, panel=read.panel.select([]), fallbacks=()), numbers))
-        return read
+        filled = [one for one in (read.panel, *read.fallbacks) if one.n_series]
+        newest = max(
+            (one.axis.timestamps(one.positions(one.last_cutoffs).max(keepdims=True))[0] for one in filled),
+            default=None,
+        )
+        n_rows = sum(len(one.y) for one in filled)
+        numbers, is_used = [], read.panel.n_series > 0
+        if read.is_part:
+            numbers = [self._shelf.put(one) for one in (read.panel, *read.fallbacks)]
+            read = replace(read, panel=read.panel.select([]), fallbacks=())
+        self._parts.append(_Part(read, numbers, filled[0].axis if filled else None, newest, n_rows, is_used))
 
+    def settle(self, *, where: str, policy: str) -> None:
+        """Ends the reading: no further part comes, and those that are there get one axis.
 
-def _on_axis(read: Isolated, axis: TimeAxis) -> Isolated:
-    """A part on the axis of the others; where its steps lie between theirs, its series are set apart."""
-    panels = (read.panel, *read.fallbacks)
-    try:
-        panel, *fallbacks = (one.on_axis(axis) for one in panels)
-    except DataError as error:
-        reason = str(error).rstrip(".")
+        It is the one on which most rows lie; series whose steps lie between its own are set apart.
+
+        Args:
+            where: the source, for messages.
+            policy: ``data.on_bad_series``.
+
+        Raises:
+            TsforecastError: no series is good: what stands against the first part.
+            DataError: a series is to be set apart, and the policy is ``fail``.
+        """
+        if not any(part.is_used for part in self._parts):
+            raise self._refusal(where)
+        axes: list[tuple[TimeAxis, int]] = []
+        for part in self._parts:
+            if part.axis is not None:
+                k = next((k for k, (axis, _) in enumerate(axes) if _fits(part.axis, axis)), len(axes))
+                axis, n_rows = axes[k] if k < len(axes) else (part.axis, 0)
+                axes[k : k + 1] = [(axis, n_rows + part.n_rows)]
+        self.axis = max(axes, key=lambda found: found[1])[0]
+        for part in self._parts:
+            if part.axis is not None and not _fits(part.axis, self.axis):
+                self._set_apart(part, where=where, policy=policy)
+
+    def _refusal(self, where: str) -> TsforecastError:
+        """What is wrong where no series is good: what stands against the first part."""
+        if refused := next((part.read.refused for part in self._parts if part.read.refused), None):
+            return refused
+        first = next(iter(self.failures), Failure("", "F102", "there is none"))
+        others = f" ({len(self.failures)} such series)" if len(self.failures) > 1 else ""
+        return DataError(
+            f"{where}: no series can be used: {shown(first.unique_id)}: {first.reason}{others}; correct the data.",
+            code=first.code,
+        )
+
+    def _set_apart(self, part: _Part, *, where: str, policy: str) -> None:
+        panels = [self._shelf.take(number) for number in part.numbers]
+        reason = f"its steps lie between those of the others, which are of frequency {self.axis.freq!r}"
         names = [name for one in panels for name in one.unique_ids]
-        failures = (*read.lost, *(Failure(name, error.code or "", reason) for name in names))
-        return replace(read, panel=read.panel.select([]), fallbacks=(), failures=failures)
-    return replace(read, panel=panel, fallbacks=tuple(fallbacks))
+        if policy == "fail":
+            raise DataError(
+                f"{where}: series {shown(names[0])}: {reason}; correct its timestamps, or leave the series out.",
+                code="T306",
+                series=dict.fromkeys(names, reason),
+            )
+        failures = (*part.read.lost, *(Failure(name, "T306", reason) for name in names))
+        part.read = replace(part.read, failures=failures)
+        part.numbers, part.axis = [], None
+
+
+def _fits(axis: TimeAxis, other: TimeAxis) -> bool:
+    """Whether the steps of an axis are steps of another of the same frequency."""
+    origin = axis.timestamps(np.zeros(1, np.int64))
+    return bool(other.on_grid(origin, other.floor(origin)).all())
+
+
+def _times(moment: Any, axis: TimeAxis) -> TimeIndex:
+    return np.array([moment]) if axis.is_integer else pd.DatetimeIndex([moment])

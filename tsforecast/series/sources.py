@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,8 +130,8 @@ def read_parts(path: str, data: DataConfig, spill: Spill | None = None) -> Seque
         source = SOURCES[kind_of(path)]
     except ValueError as error:
         raise DataError(f"{error}.", code="F101") from error
-    parts = source(path, data, spill)
-    parts = _settled(parts, data, spill)
+    spill = spill if columns_of(data).id else None
+    parts = _settled(source(path, data, spill), spill)
     if not any(part.table.num_rows for part in parts):
         found = "a header and no row below it" if parts[0].csv else "no row"
         raise DataError(f"{name_of(path)}: there is {found}; expected at least one row.", code="F102")
@@ -145,17 +145,18 @@ def text_parts(files: Sequence[File], data: DataConfig, spill: Spill | None = No
         DataError: as :func:`read_parts`, for what is wrong with whole rows.
     """
     columns, parts = columns_of(data), []
+    spill = spill if columns.id else None
     room = _room(data, spill)
     for csv in csv_files(files, data):
         table = read_columns(csv, text=[*columns.text, *columns.numbers], numbers=(), room=room)
         room.n_before += table.num_rows
         parts.append(Part(csv.name, table, csv))
-    return _settled(parts, data, spill)
+    return _settled(parts, spill)
 
 
-def _settled(parts: Sequence[Part], data: DataConfig, spill: Spill | None) -> Sequence[Part]:
-    """In memory where nothing had to go to the disk, or where no series could be told apart there."""
-    if spill is None or (spill.is_used and columns_of(data).id):
+def _settled(parts: Sequence[Part], spill: Spill | None) -> Sequence[Part]:
+    """As tables in memory where nothing had to go to the disk."""
+    if spill is None or spill.is_used:
         return parts
     return [replace(part, table=_in_memory(part.table)) for part in parts]
 
@@ -516,10 +517,8 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
             room.refuse(parquet.metadata.num_rows)
             schema = pa.schema([parquet.schema_arrow.field(name) for name in wanted])
             gathered = room.gathered(_as_kept(schema.empty_table(), columns).schema)
-            for group in range(
-                parquet.num_row_groups
-            ):  # each by itself: pyarrow keeps what it has read of others
-                for rows in parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=wanted):
+            for groups in _row_groups(parquet.metadata):
+                for rows in parquet.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=wanted):
                     for block in _as_kept(pa.Table.from_batches([rows]), columns).to_batches():
                         gathered.add(block)
             return names, gathered.table()
@@ -529,6 +528,18 @@ def _parquet_table(file: File, data: DataConfig, room: Room) -> tuple[list[str],
         raise DataError(
             f"{file.name}: cannot be read as Parquet: {error}; check the file.", code="F103"
         ) from error
+
+
+def _row_groups(metadata: Any) -> Iterator[list[int]]:
+    """Groups of rows that are read together: pyarrow keeps what it has read of a call, and a call takes its time."""
+    groups: list[int] = []
+    n_rows = 0
+    for group in range(metadata.num_row_groups):
+        groups.append(group)
+        n_rows += metadata.row_group(group).num_rows
+        if n_rows >= ROWS_AT_ONCE or group == metadata.num_row_groups - 1:
+            yield groups
+            groups, n_rows = [], 0
 
 
 def _as_kept(table: Table, columns: Columns) -> Table:

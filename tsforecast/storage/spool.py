@@ -72,7 +72,7 @@ class Spool:
 
 
 def tables_of(rows: Any, max_rows: int) -> Iterator[pa.Table]:
-    """The rows of a spool, or of a table in memory, so many at a time; at least one table.
+    """The rows of a spool, or of a table in memory, so many at a time.
 
     Args:
         rows: a ``Spool`` or a pyarrow table.

@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def without_wrong_values(read: Isolated, table: pd.DataFrame, config: Config, *,
             left = read.without(error.series, code=error.code or "", policy=config.data.on_bad_series)
             if left is read:
                 raise
-            read = left
+            read = left if left.panel.n_series else replace(left, refused=error)
         else:
             return read
 

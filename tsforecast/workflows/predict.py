@@ -477,13 +477,13 @@ def read_like(run: LoadedRun, source: str | Path | pd.DataFrame, cut: Cut = NO_C
     where = name_of(str(source)) if isinstance(source, (str, Path)) else "data"
     read = read_rows_like(run, read_apart(run.config.data, source), cut, where=where)
     tell_reading(read.repairs, unseen_in(run, read), where=where)
-    return read
+    return short_apart(run, read)
 
 
 def read_rows_like(
     run: LoadedRun, rows: Apart, cut: Cut = NO_CUT, *, where: str, is_part: bool = False
 ) -> Isolated:
-    """As :func:`read_like`, of rows that were read, and without a word about repairs and unseen series.
+    """As :func:`read_like`, of rows that were read; short series stay, and nothing is told of repairs and unseen ones.
 
     Args:
         run: the loaded run.
@@ -501,21 +501,49 @@ def read_rows_like(
     table, apart = rows
     left = cut_table(table, data, cut, freq=freq, where=where, is_part=is_part)
     table = left.table
-    part_of = run.tail if is_part else None
     try:
         read = isolated_panel(
-            table, data, freq=freq, where=where, apart=apart, warn=not is_part, part_of=part_of
+            table, data, freq=freq, where=where, apart=apart, warn=not is_part, is_part=is_part
         )
     except DataError as error:
         _refuse_other_freq(table, freq, where=where, cause=error)
         raise
+    read = _refused_for_its_freq(read, table, freq, where=where)
     read = without_wrong_values(read, table, run.config, where=where)
-    panel = _in_zone(read.panel, run.tail.axis.timezone, where=where)
-    fallbacks = tuple(_in_zone(one, run.tail.axis.timezone, where=where) for one in read.fallbacks)
-    failures = (*read.failures, *left.failures)
-    return short_apart(
-        run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures, left_out=left.n_rows)
-    )
+    read = _all_in_zone(read, run.tail.axis.timezone, where=where, policy=data.on_bad_series)
+    return replace(read, failures=(*read.failures, *left.failures), left_out=left.n_rows)
+
+
+def _refused_for_its_freq(read: Isolated, table: pd.DataFrame, freq: str, *, where: str) -> Isolated:
+    """The part; where it is bad as a whole since it has another frequency, that is what stands against it."""
+    if isinstance(read.refused, DataError):
+        try:
+            _refuse_other_freq(table, freq, where=where, cause=read.refused)
+        except RunError as error:
+            return replace(read, refused=error)
+    return read
+
+
+def _all_in_zone(read: Isolated, timezone: str | None, *, where: str, policy: str) -> Isolated:
+    """The series on the clock the run was trained on; a part that cannot be is set apart.
+
+    Raises:
+        RunError: none can be.
+    """
+    try:
+        panel, *fallbacks = (
+            _in_zone(one, timezone, where=where) if one.n_series else one
+            for one in (read.panel, *read.fallbacks)
+        )
+    except RunError as error:
+        if not read.is_part or policy == "fail":
+            raise
+        reason = str(error).removeprefix(f"{where}: ").partition(";")[0]
+        names = [name for one in (read.panel, *read.fallbacks) for name in one.unique_ids]
+        failures = (*read.lost, *(Failure(name, "T303", reason) for name in names))
+        nothing = read.panel.select([])
+        return replace(read, panel=nothing, fallbacks=(), failures=failures, refused=error)
+    return replace(read, panel=panel, fallbacks=tuple(fallbacks))
 
 
 def unseen_in(run: LoadedRun, read: Isolated) -> list[str]:

@@ -105,11 +105,14 @@ def _forecast_all(work: Work) -> None:
             return
         as_of = _as_of(work, run, read)
         reason = why_train(work, run, read.source, as_of)
-        if not (reason and train_again(work, run, as_of, reason)):
+        if reason is None:
             _one_forecast(work, run, model_hash, read, as_of, is_newest=True)
             return
+    train_again(work, run, as_of, reason)
     run, model_hash = loaded(work)
-    with reading(work, run) as read:  # its form is that of the new run
+    with reading(
+        work, run
+    ) as read:  # anew: a new run may read it otherwise, and training has need of the room
         _one_forecast(work, run, model_hash, read, as_of, is_newest=True)
 
 

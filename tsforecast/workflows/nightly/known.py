@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from tsforecast.workflows.predict import LoadedRun, position_of, short_apart
 __all__ = ["Known", "known", "known_at", "less_than_before"]
 
 MOST_NAMED = 3
+TOO_SHORT = "L505"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Known:
         return self.n_series + len(not_forecast(self.failures))
 
 
-def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
+def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int, keep_short: bool = False) -> Known:
     """What was known at a moment; looks through all parts once.
 
     Raises:
@@ -55,7 +57,10 @@ def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
     hashes, n_series = (RowsHash(), RowsHash()), 0
     failures: list[Failure] = []
     late: list[str] = []
-    for part in _parts_at(run, read, as_of):
+    is_network_used = is_one_short = False
+    for part in _parts_at(run, read, as_of, keep_short=keep_short):
+        is_network_used |= part.panel.n_series > 0
+        is_one_short |= any(failure.code == TOO_SHORT for failure in part.failures)
         hashes[0].add(_read_for(part.panel, horizon))
         for _, which, series in Shard(part.panel, part.fallbacks).places:
             if which:
@@ -66,12 +71,15 @@ def known(run: LoadedRun, read: Reading, as_of: str, *, horizon: int) -> Known:
             ends = part.panel.positions(part.panel.last_cutoffs)
             behind = np.flatnonzero(ends < position_of(part.panel.axis, as_of))
             late += [part.panel.unique_ids[series] for series in behind]
+    if is_one_short and not is_network_used and not keep_short:
+        return known(run, read, as_of, horizon=horizon, keep_short=True)  # there is nothing better to go by
     if not n_series and (lost := not_forecast(failures)):
         raise DataError(f"{name_of(read.source)}: no series can be forecast: {lost_text(lost)}")
     if not n_series:
         raise DataError(f"no series has a row at or before {as_of}; give a later --as-of.")
     rows = " ".join(one.hexdigest() for one in hashes)
-    return Known(lambda: _parts_at(run, read, as_of), n_series, tuple(failures), tuple(late), rows)
+    parts = partial(_parts_at, run, read, as_of, keep_short=keep_short)
+    return Known(parts, n_series, tuple(failures), tuple(late), rows)
 
 
 def less_than_before(then: Known, as_of: str, before: str, counts: Mapping[str, int]) -> list[str]:
@@ -97,11 +105,11 @@ def less_than_before(then: Known, as_of: str, before: str, counts: Mapping[str, 
     return told
 
 
-def _parts_at(run: LoadedRun, read: Reading, as_of: str) -> Iterator[Isolated]:
-    return (known_at(run, part, as_of) for part in read)
+def _parts_at(run: LoadedRun, read: Reading, as_of: str, *, keep_short: bool) -> Iterator[Isolated]:
+    return (known_at(run, part, as_of, keep_short=keep_short) for part in read.parts)
 
 
-def known_at(run: LoadedRun, read: Isolated, as_of: str) -> Isolated:
+def known_at(run: LoadedRun, read: Isolated, as_of: str, *, keep_short: bool = False) -> Isolated:
     """What was known at a moment: rows up to it, of the series that had any, too short ones set apart."""
     panel = _until(read.panel, as_of)
     fallbacks = tuple(one for one in (_until(part, as_of) for part in read.fallbacks) if one.n_series)
@@ -110,7 +118,8 @@ def known_at(run: LoadedRun, read: Isolated, as_of: str) -> Isolated:
     failures = tuple(
         failure for failure in read.failures if not failure.forecast or failure.unique_id in fallen
     )
-    return short_apart(run, replace(read, panel=panel, fallbacks=fallbacks, failures=failures))
+    read = replace(read, panel=panel, fallbacks=fallbacks, failures=failures)
+    return read if keep_short else short_apart(run, read)
 
 
 def _until(panel: Panel, as_of: str) -> Panel:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,64 +19,34 @@ from tsforecast.config.jobs import JobConfig, age_of
 from tsforecast.config.load import load_config
 from tsforecast.config.schema import DataConfig
 from tsforecast.errors import ConfigError, DataError
-from tsforecast.series.assemble import times_of
+from tsforecast.series.assemble import refuse_many_words, times_of
+from tsforecast.series.columns import columns_of
 from tsforecast.series.cut import Cut
 from tsforecast.series.faults import read_apart, read_apart_in_ranges
-from tsforecast.series.isolate import Isolated, not_forecast
 from tsforecast.series.pieces import Spill
 from tsforecast.series.read import name_of
 from tsforecast.series.shelf import Parts, Shelf
-from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.atomic import staging_folder
 from tsforecast.workflows.nightly.shards import as_of_text
-from tsforecast.workflows.nightly.summary import lost_text
 from tsforecast.workflows.nightly.work import Work
 from tsforecast.workflows.predict import LoadedRun, read_rows_like, tell_reading, unseen_in
 
 __all__ = ["Reading", "newest_row", "reading", "refuse_old", "source_of"]
 
 
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read, part by part.
+    """What was read.
 
     Attributes:
         source: where it came from.
+        parts: its series, part by part, by rising names.
+        newest: the newest step that any series reaches.
     """
 
-    def __init__(self, source: str, shelf: Shelf) -> None:
-        self.source = source
-        self._parts = Parts(shelf)
-        self._newest: tuple[Any, TimeAxis, int] | None = None
-
-    def __iter__(self) -> Iterator[Isolated]:
-        return iter(self._parts)
-
-    @property
-    def newest(self) -> str:
-        """The newest step that any series reaches.
-
-        Raises:
-            DataError: there is no series.
-        """
-        if self._newest is None:
-            lost = lost_text(not_forecast(self._parts.failures))
-            raise DataError(f"{name_of(self.source)}: no series could be read: {lost}")
-        _, axis, position = self._newest
-        return as_of_text(axis, position)
-
-    def add(self, read: Isolated) -> None:
-        """Takes a further part, and puts it aside where there are others.
-
-        Raises:
-            ResourceError: the disk is full.
-        """
-        read = self._parts.add(read)
-        for one in (read.panel, *read.fallbacks):
-            if one.n_series:
-                end = int(one.positions(one.last_cutoffs).max())
-                moment = one.axis.timestamps(np.array([end]))[0]
-                if self._newest is None or moment > self._newest[0]:
-                    self._newest = moment, one.axis, end
+    source: str
+    parts: Parts
+    newest: str
 
 
 @contextmanager
@@ -88,24 +58,30 @@ def reading(work: Work, run: LoadedRun) -> Iterator[Reading]:
         RunError: it has another frequency or time zone than the run.
         ResourceError: the disk is full.
     """
-    status = work.status.path
+    status, source, data = work.status.path, source_of(work, run), run.config.data
+    n_columns = len(columns_of(data).keys) - len(data.time_columns) - len(data.id_columns)
     with staging_folder(status.with_name(f"{status.name}.data")) as folder:
-        read = Reading(source_of(work, run), Shelf(folder, status))
-        _read_all(read, run, Cut(None, work.job.drop_last), Spill(folder, status))
-        yield read
+        parts = Parts(Shelf(folder, status))
+        spill = Spill(folder, status, n_columns=n_columns)
+        _read_all(parts, run, source, Cut(None, work.job.drop_last), spill)
+        yield Reading(source, parts, as_of_text(parts.axis, parts.newest))
 
 
-def _read_all(read: Reading, run: LoadedRun, cut: Cut, spill: Spill) -> None:
+def _read_all(parts: Parts, run: LoadedRun, source: str, cut: Cut, spill: Spill) -> None:
     """Takes in all parts of the source, and says what was repaired in them."""
-    data, where = run.config.data, name_of(read.source)
+    data, where = run.config.data, name_of(source)
     repairs: Counter[str] = Counter()
+    words: dict[str, set[str]] = {}
     unseen: list[str] = []
-    for rows in read_apart_in_ranges(data, read.source, spill):
-        is_part = spill.is_used and bool(data.id_columns)
+    for rows, is_part in read_apart_in_ranges(data, source, spill):
         part = read_rows_like(run, rows, cut, where=where, is_part=is_part)
         repairs.update(part.repairs)
         unseen += unseen_in(run, part)
-        read.add(part)
+        for column, some in part.panel.categories.items():
+            refuse_many_words(words.setdefault(column, set()).union(some), column, where)
+            words[column].update(some)
+        parts.add(part)
+    parts.settle(where=where, policy=data.on_bad_series)
     tell_reading(repairs, unseen, where=where)
 
 
@@ -116,7 +92,7 @@ def newest_row(data: DataConfig, source: str) -> str:
         DataError: the source cannot be read.
     """
     table, _ = read_apart(data, source)
-    newest = times_of(table).max()
+    newest = times_of(table[table["y"].notna()]).max()
     return str(newest) if isinstance(newest, int | np.integer) else newest.isoformat()
 
 

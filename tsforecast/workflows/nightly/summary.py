@@ -53,7 +53,8 @@ def how(job: dict[str, Any]) -> str:
 def lost_text(lost: Sequence[Failure]) -> str:
     """How many series failed, and what is wrong with the first."""
     names = [
-        f"{one.unique_id!r} ({': '.join(part for part in (one.code, one.reason) if part)})" for one in lost
+        f"{one.unique_id!r} ({': '.join(part for part in (one.code, one.reason) if part)})"
+        for one in sorted(lost, key=lambda one: one.unique_id)
     ]
     more = ", …" if len(names) > MOST_TOLD else ""
     return f"{len(lost)} series failed: {', '.join(names[:MOST_TOLD])}{more}."

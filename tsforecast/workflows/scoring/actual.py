@@ -22,7 +22,7 @@ from tsforecast.series.panel import IntArray, Panel
 from tsforecast.series.pieces import Spill
 from tsforecast.series.read import name_of
 from tsforecast.series.shelf import Parts, Shelf
-from tsforecast.series.timeaxis import INTEGER, TimeAxis
+from tsforecast.series.timeaxis import TimeAxis
 from tsforecast.storage.archive import Entry
 from tsforecast.storage.atomic import staging_folder
 from tsforecast.workflows.predict import position_of
@@ -114,6 +114,7 @@ def actual_values(
         for read in _read(data, path, entry, None if folder is None else Spill(folder, beside), where=where):
             repairs.update(read.repairs)
             parts.add(read)
+        parts.settle(where=where, policy=data.on_bad_series)
         dropped = _whole(entry.issued.metadata.get("drop_last")) if drop_last is None else drop_last
         last = LATEST
         if dropped:
@@ -121,11 +122,11 @@ def actual_values(
                 max((newest for _, newest in map(_reach, (part.panel for part in parts))), default=0)
                 - dropped
             )
-        if as_of is not None and parts.axis is not None:
+        if as_of is not None:
             last = min(last, position_of(parts.axis, as_of))
         reach = [_reach(_until(part.panel, last)) for part in parts]
         newest = max((newest for _, newest in reach), default=NEVER)
-        if newest == NEVER or parts.axis is None:
+        if newest == NEVER:
             left = " but incomplete ones" if dropped else f" up to {as_of}" if as_of is not None else ""
             raise DataError(f"{where}: holds no actual value{left}; give others as DATA.")
         yield Actual(
@@ -158,22 +159,12 @@ def _read(
     """The series, all at once where they fit in memory."""
     freq, timezone = entry.issued.metadata.get("freq"), entry.issued.metadata.get("timezone")
     if spill is None or isinstance(source, pd.DataFrame):
-        ranges: Iterable[Apart] = [read_apart(data, source)]
+        ranges: Iterable[tuple[Apart, bool]] = [(read_apart(data, source), False)]
     else:
         ranges = read_apart_in_ranges(data, str(source), spill)
-    for table, apart in ranges:
-        is_part = spill is not None and spill.is_used and bool(data.id_columns)
-        part_of = _no_series(str(freq)) if is_part else None
-        read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False, part_of=part_of)
+    for (table, apart), is_part in ranges:
+        read = isolated_panel(table, data, freq=freq, where=where, apart=apart, warn=False, is_part=is_part)
         yield replace(read, panel=_on_clock(read.panel, timezone))
-
-
-def _no_series(freq: str) -> Panel:
-    origin = 0 if freq == INTEGER else pd.Timestamp(0)
-    nothing = np.empty((0, 0))
-    return Panel(
-        TimeAxis(freq, origin), (), np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), past=nothing
-    )
 
 
 def _until(panel: Panel, last: int) -> Panel:
