@@ -285,7 +285,7 @@ def test_what_the_disk_has_no_room_for_is_refused_before_it_is_full(
     for k, rows in enumerate(np.array_split(np.arange(len(frame())), parts)):
         frame().iloc[rows].to_parquet(tmp_path / f"x{k}.parquet", index=False)
     data = config(str(tmp_path / "x*.parquet"))
-    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: type("", (), {"free": 1000}))
+    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda _: type("", (), {"free": 500}))
 
     with pytest.raises(ResourceError, match=r"rows or more take .* of disk beside .*night.json"):
         in_ranges(data, spill(25))
