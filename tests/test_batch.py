@@ -427,6 +427,22 @@ def test_fewer_series_than_the_night_before_and_more_that_end_early_are_told_onc
     assert capfd.readouterr().err == "", "it is told once"
 
 
+def test_prices_of_days_to_come_do_not_make_old_data_new(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(night / "runs")
+    change(night, "data: sales.csv", "data: sales.csv\n    max_age: 2d\n    config: sales.yaml")
+    change(night, "id: unique_id", "id: unique_id, covariates: {future: [price]}", file="sales.yaml")
+    ahead = pd.DataFrame({"unique_id": "s0", "ds": [str(pd.Timestamp.now().date())], "y": np.nan})
+    frame = pd.concat([write_data(night).astype({"ds": str}), ahead]).assign(price=1.0)
+    frame.to_csv(night / "sales.csv", index=False)
+
+    assert tsforecast("batch", "jobs.yaml") == 3
+
+    assert "the newest row is of 2015-03-31" in capfd.readouterr().err
+    assert not (night / "runs").exists()
+
+
 def test_data_that_is_not_too_old_is_forecast(night: Path) -> None:
     frame = write_data(night)
     frame["ds"] += pd.Timestamp.now().normalize() - frame["ds"].max()

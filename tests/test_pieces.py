@@ -552,7 +552,12 @@ def test_the_steps_of_most_rows_are_those_of_all_wherever_the_others_stand(
 @pytest.mark.parametrize("policy", ["skip", "baseline"])
 @pytest.mark.parametrize("what", ["weekly", "huge", "all short", "dates", "zone", "mixed zone"])
 def test_what_is_wrong_with_all_series_or_a_whole_range_is_told_as_in_memory(
-    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, what: str, policy: str
+    tmp_path: Path,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    what: str,
+    policy: str,
 ) -> None:
     found = []
     for most_rows in (1_000_000, 150):
@@ -572,12 +577,13 @@ def test_what_is_wrong_with_all_series_or_a_whole_range_is_told_as_in_memory(
         elif "zone" in what:
             table["ds"] = table["ds"].where(~last & (what != "zone"), table["ds"] + "T00:00Z")
         table.to_csv(folder / "sales.csv", index=False)
-        # Series of three rows are a range only where it is small.
+        capfd.readouterr()
+        few = 10 if what == "all short" else 150  # with three rows of each series
         found.append(
-            ranged(
-                folder, monkeypatch, most_rows=10 if what == "all short" and most_rows < 999 else most_rows
-            )
+            ranged(folder, monkeypatch, most_rows=min(most_rows, few) if most_rows == 150 else most_rows)
         )
+        told = capfd.readouterr().err
+        assert what != "huge" or "give the values in a larger unit" in told
         monkeypatch.chdir(tmp_path)
         shutil.rmtree(folder)
 
