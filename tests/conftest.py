@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,6 +24,16 @@ for name in [name for name in os.environ if name.upper().startswith("TSFORECAST_
 # A test that passed passes again: the same examples each time, and a slow machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a night's data, for `night.prepare` to copy; other modules have a `trained` of their own."""
+    from night import prepare, tsforecast  # imports torch, which most tests do without
+
+    folder = prepare(tmp_path_factory.mktemp("trained"))
+    assert tsforecast("train", folder / "sales.yaml", "--run", folder / "run", "--quiet") == 0
+    return folder / "run"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,13 +37,6 @@ NEWEST = "2015-03-31"  # of 90 days
 ENTRY = [sys.executable, "-m", "tsforecast", "batch"]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = prepare(tmp_path_factory.mktemp("trained"))
-    assert tsforecast("train", folder / "sales.yaml", "--run", folder / "run", "--quiet") == 0
-    return folder / "run"
-
-
 @pytest.fixture
 def night(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

@@ -374,13 +374,6 @@ def test_a_panel_comes_from_the_shelf_as_it_was(tmp_path: Path, spill: Callable[
 # --- a night of it ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = prepare(tmp_path_factory.mktemp("trained"))
-    assert tsforecast("train", folder / "sales.yaml", "--run", folder / "run", "--quiet") == 0
-    return folder / "run"
-
-
 def night(folder: Path, trained: Path, jobs: str = JOBS) -> Path:
     folder.mkdir()
     return prepare(

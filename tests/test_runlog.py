@@ -21,13 +21,6 @@ from tsforecast.workflows.nightly import job as job_module
 NO_RUN = "logs: logs\njobs:\n  - {name: sales, run: runs/none, sinks: [{csv: out/a.csv}]}\n"
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = prepare(tmp_path_factory.mktemp("trained"))
-    assert tsforecast("train", folder / "sales.yaml", "--run", folder / "run", "--quiet") == 0
-    return folder / "run"
-
-
 @pytest.fixture
 def night(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

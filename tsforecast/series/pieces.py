@@ -61,7 +61,8 @@ class Spill:
 
     def hold(self, pieces: Pieces) -> None:
         """Counts the rows a table holds in memory; those of all tables are written once they are too many."""
-        self._held.append(pieces)
+        if pieces not in self._held:
+            self._held.append(pieces)
         if sum(one.n_held for one in self._held) > self.most_rows:
             for one in self._held:
                 one.write()
